@@ -1,1 +1,43 @@
-//! Leveret.
+//! The store: chunked message logs, the catalogue and the group commit, on RocksDB.
+//!
+//! The only package that names RocksDB. It knows keys and bytes, never a queue's rules: what a chunk's records mean,
+//! when one is settled and who waits for it is decided by the broker. Nothing of RocksDB shows in the interface, so
+//! the engine can change without its users noticing.
+//!
+//! * [`Records`], [`Piece`], [`Marks`], [`LogState`]: the data, and [`StoredChunk`] how it comes back;
+//! * [`Writes`]: what one commit changes, collected under the gate and encoded after it;
+//! * [`Turn`], [`Source`]: how the broker's parts take part in a commit (module [`commit`]);
+//! * [`Store`]: opening, reading, closing.
+//!
+//! Roads not taken: a record per message (measured: 7 to 8 µs of CPU each, against 0.14 to 3 µs packed), an own log
+//! file format (recovery, compaction and checksums are what RocksDB is good at), merge operators for counters (the
+//! commit already knows the sums), and an async interface (one thread and callbacks need no runtime).
+
+mod chunk;
+mod codec;
+pub mod commit;
+mod committer;
+mod engine;
+mod error;
+mod keys;
+mod log;
+mod options;
+mod poison;
+mod read;
+mod records;
+mod statistics;
+mod store;
+mod tuning;
+mod writes;
+
+pub use chunk::{StoredChunk, decode as decode_chunk, encode as encode_chunk};
+pub use codec::DecodeError;
+pub use commit::{LAZY_COMMIT_MS, Source, Turn, Waiter};
+pub use error::{CommitError, StoreError};
+pub use log::{LogId, LogState, Marks, Piece};
+pub use options::{Options, SyncMode};
+pub use read::CatalogueRecord;
+pub use records::{Records, RecordsBuilder};
+pub use statistics::Statistics;
+pub use store::Store;
+pub use writes::Writes;

@@ -1,0 +1,230 @@
+//! The thread that commits.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use crate::commit::{LAZY_COMMIT_MS, Source, Waiter};
+use crate::engine::Engine;
+use crate::error::CommitError;
+use crate::options::SyncMode;
+use crate::poison::Poison;
+use crate::statistics::Counters;
+use crate::writes::Writes;
+
+/// What turns, readers and the committer share.
+pub(crate) struct Core {
+    pub(crate) engine: Engine,
+    sync: SyncMode,
+    /// Shared by turns, taken alone to cut. Fair: a waiting cut lets no further turn in.
+    pub(crate) gate: RwLock<()>,
+    pub(crate) pending: Mutex<Pending>,
+    /// Signalled when `pending` has become worth looking at.
+    pub(crate) changed: Condvar,
+    pub(crate) poison: Poison,
+    pub(crate) counters: Counters,
+}
+
+/// What the next cut takes.
+#[derive(Default)]
+pub(crate) struct Pending {
+    pub(crate) sources: Vec<Arc<dyn Source>>,
+    pub(crate) catalogue: Writes,
+    pub(crate) waiters: Vec<Waiter>,
+    /// When the first of the pending changes was made.
+    pub(crate) dirty_since: Option<Instant>,
+    closing: bool,
+    /// No thread will ever look at this again.
+    pub(crate) closed: bool,
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        self.waiters.is_empty() && self.dirty_since.is_none()
+    }
+}
+
+impl Core {
+    pub(crate) fn new(engine: Engine, sync: SyncMode) -> Self {
+        Self {
+            engine,
+            sync,
+            gate: RwLock::default(),
+            pending: Mutex::default(),
+            changed: Condvar::new(),
+            poison: Poison::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Asks the committer to commit what is left and to end.
+    pub(crate) fn close(&self) {
+        self.pending.lock().closing = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits until a commit is due. Returns whether the store is being closed.
+    fn wait_for_work(&self) -> bool {
+        let mut pending = self.pending.lock();
+        loop {
+            if pending.closing || !pending.waiters.is_empty() {
+                return pending.closing;
+            }
+            let Some(since) = pending.dirty_since else {
+                self.changed.wait(&mut pending);
+                continue;
+            };
+            let due = since + Duration::from_millis(LAZY_COMMIT_MS);
+            if Instant::now() >= due {
+                return false;
+            }
+            self.changed.wait_until(&mut pending, due);
+        }
+    }
+
+    /// Ends taking anything, unless something is left to commit.
+    fn finish_closing(&self) -> bool {
+        let mut pending = self.pending.lock();
+        pending.closed = pending.is_empty();
+        pending.closed
+    }
+}
+
+/// Starts the thread.
+pub(crate) fn start(core: Arc<Core>) -> std::io::Result<JoinHandle<()>> {
+    let mut committer = Committer { core, cut: Cut::default(), unsynced: Unsynced::default() };
+    std::thread::Builder::new().name("leveret-commit".to_owned()).spawn(move || committer.run())
+}
+
+/// One commit on its way. Kept to use its memory again.
+#[derive(Default)]
+struct Cut {
+    sources: Vec<Arc<dyn Source>>,
+    catalogue: Writes,
+    writes: Writes,
+    waiters: Vec<Waiter>,
+}
+
+/// What earlier commits wrote without a sync, because nobody waited for them.
+#[derive(Default)]
+struct Unsynced {
+    /// Anything at all.
+    anything: bool,
+    /// Something that a waiter must not be told before it is synced.
+    needed: bool,
+}
+
+struct Committer {
+    core: Arc<Core>,
+    cut: Cut,
+    unsynced: Unsynced,
+}
+
+impl Committer {
+    fn run(&mut self) {
+        loop {
+            let closing = self.core.wait_for_work();
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.commit(closing)));
+            if let Err(panic) = outcome {
+                self.core.poison.set(&format!("a commit panicked: {}", panic_text(&*panic)));
+            }
+            self.tell_waiters();
+            self.clear();
+            if closing && self.core.finish_closing() {
+                return;
+            }
+        }
+    }
+
+    /// One commit up to, but without, telling the waiters.
+    fn commit(&mut self, closing: bool) {
+        if self.core.poison.reason().is_some() {
+            self.take();
+            return;
+        }
+        self.collect();
+        match self.write(closing) {
+            Ok(()) => self.cut.sources.iter().for_each(|source| source.committed()),
+            Err(reason) => self.core.poison.set(&reason),
+        }
+    }
+
+    /// The only moment at which no turn is open.
+    fn collect(&mut self) {
+        let started = Instant::now();
+        let core = Arc::clone(&self.core);
+        let gate = core.gate.write();
+        self.take();
+        for source in &self.cut.sources {
+            source.collect(&mut self.cut.writes);
+        }
+        drop(gate);
+        self.core.counters.gate(started.elapsed());
+        self.cut.writes.append(&mut self.cut.catalogue);
+    }
+
+    fn take(&mut self) {
+        let mut pending = self.core.pending.lock();
+        std::mem::swap(&mut pending.sources, &mut self.cut.sources);
+        std::mem::swap(&mut pending.catalogue, &mut self.cut.catalogue);
+        std::mem::swap(&mut pending.waiters, &mut self.cut.waiters);
+        pending.dirty_since = None;
+    }
+
+    fn write(&mut self, closing: bool) -> Result<(), String> {
+        let writes = &self.cut.writes;
+        let sync = self.must_sync(closing);
+        let started = Instant::now();
+        let bytes = match (writes.is_empty(), sync) {
+            (false, _) => self.core.engine.write(writes, sync)?,
+            (true, true) => self.core.engine.sync().map(|()| 0)?,
+            (true, false) => {
+                self.core.counters.nothing_written();
+                return Ok(());
+            }
+        };
+        self.core.counters.written(bytes, sync, started.elapsed());
+        self.unsynced = Unsynced { anything: !sync, needed: !sync && (self.unsynced.needed || writes.needs_sync()) };
+        Ok(())
+    }
+
+    /// A sync also covers what earlier commits wrote. So one that itself has nothing to write syncs for its waiters if
+    /// an earlier one left something: their changes may have been in it.
+    fn must_sync(&self, closing: bool) -> bool {
+        let writes = &self.cut.writes;
+        if closing {
+            return self.unsynced.anything || !writes.is_empty();
+        }
+        let needed = self.unsynced.needed || writes.needs_sync();
+        self.core.sync == SyncMode::Commit && needed && !self.cut.waiters.is_empty()
+    }
+
+    fn tell_waiters(&mut self) {
+        let outcome = self.core.poison.check();
+        self.core.counters.told(self.cut.waiters.len());
+        for waiter in self.cut.waiters.drain(..) {
+            tell(waiter, outcome.clone());
+        }
+    }
+
+    fn clear(&mut self) {
+        self.cut.sources.clear();
+        self.cut.catalogue.clear();
+        self.cut.writes.clear();
+    }
+}
+
+/// A waiter that panics is one connection's misfortune: the data is safe, and the others wait for their turn.
+fn tell(waiter: Waiter, outcome: Result<(), CommitError>) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waiter(outcome))) {
+        tracing::error!(panic = panic_text(&*panic), "a waiter for a commit panicked");
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
+}

@@ -1,0 +1,186 @@
+//! Reading: always bounded to one log, so that a look beyond its end does not step over its neighbours' deletions.
+
+use rocksdb::{DBPinnableSlice, DBRawIterator, ErrorKind, ReadOptions, Snapshot};
+
+use crate::chunk::{self, StoredChunk};
+use crate::codec::DecodeError;
+use crate::engine::Engine;
+use crate::error::StoreError;
+use crate::keys::{
+    Family, chunk_key, due_key, end_of, hexadecimal, last_number, log_key, parse_due_key, parse_log_key,
+};
+use crate::log::{LogId, LogState, Marks};
+
+/// Key and value of a catalogue record.
+pub type CatalogueRecord = (Vec<u8>, Vec<u8>);
+
+impl Engine {
+    /// Chunks from the one that holds `from_seq`, or from the next one, up to `bytes_max`; at least one if there is any.
+    pub(crate) fn chunks(&self, log: LogId, from_seq: u64, bytes_max: usize) -> Result<Vec<StoredChunk>, StoreError> {
+        Reading::start(self, log).collect(from_seq, bytes_max)
+    }
+
+    /// The chunk named `first_seq`.
+    pub(crate) fn chunk(&self, log: LogId, first_seq: u64) -> Result<Option<StoredChunk>, StoreError> {
+        let reading = Reading::start(self, log);
+        let value = reading.value(Family::Chunks, &chunk_key(log, first_seq))?;
+        value.map(|value| reading.decode(first_seq, &value)).transpose()
+    }
+
+    /// Due times from `from_ms` to `until_ms`, both included.
+    pub(crate) fn due(
+        &self,
+        log: LogId,
+        from_ms: u64,
+        until_ms: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, u64)>, StoreError> {
+        let end = match until_ms.checked_add(1) {
+            Some(next_ms) => due_key(log, next_ms, 0).to_vec(),
+            None => end_of(&log_key(log)),
+        };
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(end);
+        let mut found = Vec::new();
+        let mut entries = self.db.raw_iterator_cf_opt(self.family(Family::Due), options);
+        entries.seek(due_key(log, from_ms, 0));
+        while let (true, Some(key)) = (found.len() < limit, entries.key()) {
+            found.push(parse_due_key(key)?);
+            entries.next();
+        }
+        entries.status().map_err(|error| engine_error("reading due times", &error))?;
+        Ok(found)
+    }
+
+    pub(crate) fn logs(&self) -> Result<Vec<(LogId, LogState)>, StoreError> {
+        self.all(Family::Logs, |key, value| {
+            let log = parse_log_key(key)?;
+            let state = LogState::decode(value).map_err(|error| corrupt(Family::Logs, log, key, error))?;
+            Ok((log, state))
+        })
+    }
+
+    pub(crate) fn catalogue(&self) -> Result<Vec<CatalogueRecord>, StoreError> {
+        self.all(Family::Catalogue, |key, value| Ok((key.to_vec(), value.to_vec())))
+    }
+
+    fn all<T>(
+        &self,
+        family: Family,
+        read: impl Fn(&[u8], &[u8]) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        let mut found = Vec::new();
+        let mut entries = self.db.raw_iterator_cf_opt(self.family(family), options);
+        entries.seek_to_first();
+        while let Some((key, value)) = entries.item() {
+            found.push(read(key, value)?);
+            entries.next();
+        }
+        entries.status().map_err(|error| engine_error("reading records", &error))?;
+        Ok(found)
+    }
+}
+
+/// How many deleted chunks are stepped over backwards. One would do, but an overwritten one counts as well.
+const DELETED_MAX: u64 = 16;
+
+/// A log seen at one moment: a chunk and its marks are from the same commit.
+struct Reading<'a> {
+    engine: &'a Engine,
+    log: LogId,
+    snapshot: Snapshot<'a>,
+}
+
+impl<'a> Reading<'a> {
+    fn start(engine: &'a Engine, log: LogId) -> Self {
+        Self { engine, log, snapshot: engine.db.snapshot() }
+    }
+
+    fn options(&self) -> ReadOptions {
+        let mut options = ReadOptions::default();
+        options.set_snapshot(&self.snapshot);
+        // A chunk is read once and then lives in the queue's memory.
+        options.fill_cache(false);
+        options
+    }
+
+    fn iterator(&self, mut options: ReadOptions) -> DBRawIterator<'_> {
+        let start = log_key(self.log);
+        options.set_iterate_lower_bound(start);
+        options.set_iterate_upper_bound(end_of(&start));
+        self.engine.db.raw_iterator_cf_opt(self.engine.family(Family::Chunks), options)
+    }
+
+    fn collect(&self, from_seq: u64, bytes_max: usize) -> Result<Vec<StoredChunk>, StoreError> {
+        let mut chunks = self.iterator(self.options());
+        chunks.seek(chunk_key(self.log, from_seq));
+        if !matches!(current(&chunks)?, Some((found, _)) if found == from_seq)
+            && let Some(before) = self.before(from_seq)?
+        {
+            chunks.seek(chunk_key(self.log, before));
+        }
+        let mut found = Vec::new();
+        let mut bytes = 0usize;
+        while let Some((first_seq, value)) = current(&chunks)? {
+            if !found.is_empty() && bytes.saturating_add(value.len()) > bytes_max {
+                break;
+            }
+            let chunk = self.decode(first_seq, value)?;
+            // The one before may end before what is wanted.
+            if chunk.seqs.last().is_some_and(|&last| last >= from_seq) {
+                bytes = bytes.saturating_add(value.len());
+                found.push(chunk);
+            }
+            chunks.next();
+        }
+        Ok(found)
+    }
+
+    /// The chunk before `from_seq`, if it may hold it. Chunks do not overlap: when one right before was deleted, that
+    /// was the only one that could. Searching further would step over all that the queue consumed lately, backwards,
+    /// which was measured at 150 ms for 200,000 chunks.
+    fn before(&self, from_seq: u64) -> Result<Option<u64>, StoreError> {
+        let mut options = self.options();
+        options.set_max_skippable_internal_keys(DELETED_MAX);
+        let mut chunks = self.iterator(options);
+        chunks.seek_for_prev(chunk_key(self.log, from_seq));
+        match chunks.status() {
+            Err(error) if error.kind() == ErrorKind::Incomplete => Ok(None),
+            _ => Ok(current(&chunks)?.map(|(first_seq, _)| first_seq)),
+        }
+    }
+
+    fn decode(&self, first_seq: u64, value: &[u8]) -> Result<StoredChunk, StoreError> {
+        let key = chunk_key(self.log, first_seq);
+        let mut chunk =
+            chunk::decode(first_seq, value.to_vec()).map_err(|error| corrupt(Family::Chunks, self.log, &key, error))?;
+        if let Some(value) = self.value(Family::Marks, &key)? {
+            chunk.marks =
+                Marks::decode(&value, first_seq).map_err(|error| corrupt(Family::Marks, self.log, &key, error))?;
+        }
+        Ok(chunk)
+    }
+
+    fn value(&self, family: Family, key: &[u8]) -> Result<Option<DBPinnableSlice<'_>>, StoreError> {
+        let value = self.engine.db.get_pinned_cf_opt(self.engine.family(family), key, &self.options());
+        value.map_err(|error| engine_error("reading a record", &error))
+    }
+}
+
+/// The first sequence number and the value at the place that has been reached.
+fn current<'i>(chunks: &'i DBRawIterator<'_>) -> Result<Option<(u64, &'i [u8])>, StoreError> {
+    match chunks.item() {
+        Some((key, value)) => Ok(Some((last_number(Family::Chunks, key, 17)?, value))),
+        None => chunks.status().map(|()| None).map_err(|error| engine_error("reading chunks", &error)),
+    }
+}
+
+fn corrupt(family: Family, log: LogId, key: &[u8], source: DecodeError) -> StoreError {
+    StoreError::Corrupt { family: family.name(), log, key: hexadecimal(key), source }
+}
+
+fn engine_error(doing: &'static str, error: &rocksdb::Error) -> StoreError {
+    StoreError::Engine { doing, reason: error.to_string() }
+}

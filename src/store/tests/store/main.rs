@@ -1,0 +1,11 @@
+//! The store as its users see it, on a real database in a temporary directory. One binary: each links RocksDB.
+#![allow(clippy::unwrap_used)]
+
+mod atomicity;
+mod committing;
+mod deleting;
+mod encoding;
+mod failing;
+mod opening;
+mod reading;
+mod support;

@@ -1,0 +1,92 @@
+//! What the tests share.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use leveret_store::{LogId, Options, Piece, RecordsBuilder, Source, Store, StoredChunk, SyncMode, Writes};
+use parking_lot::Mutex;
+use tempfile::TempDir;
+
+pub(crate) const LOG: LogId = LogId { queue: 7, level: 0 };
+
+pub(crate) fn open(directory: &TempDir) -> Store {
+    Store::open(directory.path(), &Options::default()).unwrap()
+}
+
+pub(crate) fn open_os(directory: &TempDir) -> Store {
+    Store::open(directory.path(), &Options { sync: SyncMode::Os, ..Options::default() }).unwrap()
+}
+
+/// Commits what `change` does and waits for it.
+pub(crate) fn commit(store: &Store, change: impl FnOnce(&mut Writes)) {
+    store.turn().catalogue(change);
+    store.flush().unwrap();
+}
+
+/// The record that the tests give the sequence number `seq`.
+pub(crate) fn text(seq: u64) -> String {
+    format!("record {seq}")
+}
+
+/// A piece of records with the given sequence numbers, in a run that begins with a record of nobody.
+pub(crate) fn piece(seqs: Range<u64>) -> Piece {
+    let mut builder = RecordsBuilder::new();
+    builder.buffer().extend_from_slice(b"of nobody");
+    builder.end_record();
+    for seq in seqs.clone() {
+        builder.buffer().extend_from_slice(text(seq).as_bytes());
+        builder.end_record();
+    }
+    let count = (seqs.end - seqs.start) as u32;
+    Piece { records: builder.finish(), picks: 1..1 + count, first_seq: seqs.start }
+}
+
+pub(crate) fn put(writes: &mut Writes, log: LogId, seqs: Range<u64>) {
+    writes.put_chunk(log, seqs.start, vec![piece(seqs)]);
+}
+
+/// The sequence numbers of chunks; each record must be the one that belongs to its number.
+pub(crate) fn seqs(chunks: &[StoredChunk]) -> Vec<Vec<u64>> {
+    for chunk in chunks {
+        assert_eq!(chunk.seqs.len(), chunk.records.len());
+        for (seq, record) in chunk.seqs.iter().zip(chunk.records.iter()) {
+            assert_eq!(record, text(*seq).as_bytes());
+        }
+    }
+    chunks.iter().map(|chunk| chunk.seqs.clone()).collect()
+}
+
+type Change = Box<dyn FnOnce(&mut Writes) + Send>;
+
+/// A source that gives the changes put into it, and reports what happens to it.
+pub(crate) struct Part {
+    changes: Mutex<Vec<Change>>,
+    events: Sender<&'static str>,
+}
+
+impl Part {
+    pub(crate) fn new() -> (Arc<Self>, Receiver<&'static str>) {
+        let (events, received) = channel();
+        (Arc::new(Self { changes: Mutex::default(), events }), received)
+    }
+
+    pub(crate) fn change(self: &Arc<Self>, store: &Store, change: impl FnOnce(&mut Writes) + Send + 'static) {
+        let turn = store.turn();
+        self.changes.lock().push(Box::new(change));
+        turn.dirty(Arc::clone(self) as Arc<dyn Source>);
+    }
+}
+
+impl Source for Part {
+    fn collect(&self, writes: &mut Writes) {
+        for change in self.changes.lock().drain(..) {
+            change(writes);
+        }
+        let _ = self.events.send("collected");
+    }
+
+    fn committed(&self) {
+        let _ = self.events.send("committed");
+    }
+}
