@@ -1,0 +1,212 @@
+//! The broker: vhosts, users and policies over one store, and the recovery of all of it.
+//!
+//! Nothing here is global: whoever needs the broker is handed an [`Arc`] of it. What a front end does, it does within a
+//! [`Turn`].
+
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use dashmap::DashMap;
+use leveret_store::Store;
+use parking_lot::Mutex;
+
+use crate::{
+    Error, Turn, VHost,
+    access::Access,
+    clock,
+    exchange::ExchangeTypes,
+    limits::Limits,
+    policy::Policies,
+    recovery::{self, OpenError},
+    timers::{self, Timers},
+    totals::Totals,
+    vhost,
+};
+
+/// What a broker needs to know beyond its store.
+#[derive(Clone, Debug)]
+pub struct BrokerConfig {
+    /// The first user of an empty store, an administrator.
+    pub default_user: String,
+    /// Its password.
+    pub default_password: String,
+    /// Users that may connect from this machine only.
+    pub loopback_users: Vec<String>,
+}
+
+/// The broker.
+pub struct Broker {
+    store: Store,
+    vhosts: DashMap<Arc<str>, Arc<VHost>>,
+    access: Access,
+    policies: Policies,
+    limits: Limits,
+    exchange_types: ExchangeTypes,
+    totals: Totals,
+    timers: Arc<Timers>,
+    timers_thread: Mutex<Option<JoinHandle<()>>>,
+    next_id: AtomicU64,
+    next_queue_id: AtomicU64,
+}
+
+impl Broker {
+    /// Opens the broker over a store and recovers what it holds. An empty store gets vhost `/` and the default user.
+    ///
+    /// # Errors
+    /// Where the catalogue or a queue's log cannot be read, or a thread cannot be started.
+    pub fn open(store: Store, config: &BrokerConfig, exchange_types: ExchangeTypes) -> Result<Arc<Self>, OpenError> {
+        let timers = Arc::new(Timers::default());
+        let broker = Arc::new(Self {
+            access: Access::new(&config.loopback_users),
+            policies: Policies::default(),
+            limits: Limits::default(),
+            vhosts: DashMap::new(),
+            exchange_types,
+            totals: Totals::default(),
+            timers: Arc::clone(&timers),
+            timers_thread: Mutex::new(None),
+            next_id: AtomicU64::new(1),
+            next_queue_id: AtomicU64::new(1),
+            store,
+        });
+        recovery::recover(&broker, config)?;
+        let weak = Arc::downgrade(&broker);
+        *broker.timers_thread.lock() = Some(spawn_timers(timers, weak)?);
+        Ok(broker)
+    }
+
+    /// Begins a step at the present time.
+    #[must_use]
+    pub fn turn(&self) -> Turn<'_> {
+        Turn::new(self, clock::now_ms())
+    }
+
+    /// The vhost of that name.
+    #[must_use]
+    pub fn vhost(&self, name: &str) -> Option<Arc<VHost>> {
+        self.vhosts.get(name).map(|vhost| Arc::clone(&vhost))
+    }
+
+    /// All vhosts, by name.
+    #[must_use]
+    pub fn vhosts(&self) -> Vec<Arc<VHost>> {
+        let mut vhosts: Vec<_> = self.vhosts.iter().map(|vhost| Arc::clone(&vhost)).collect();
+        vhosts.sort_by(|one, other| one.name.cmp(&other.name));
+        vhosts
+    }
+
+    /// Creates a vhost with its pre-declared exchanges; false where it exists.
+    ///
+    /// # Errors
+    /// 406 where the name is empty or too long.
+    pub fn create_vhost(&self, turn: &mut Turn<'_>, name: &str) -> Result<bool, Error> {
+        vhost::check_name(name)?;
+        let mut created = false;
+        self.vhosts.entry(name.into()).or_insert_with(|| {
+            created = true;
+            Arc::new(VHost::new(name, &self.exchange_types))
+        });
+        if created {
+            vhost::remember(&turn.store, &vhost::vhost_record(name));
+        }
+        Ok(created)
+    }
+
+    /// Deletes a vhost with all that is in it, its permissions and policies included; false where there is none.
+    pub fn delete_vhost(&self, turn: &mut Turn<'_>, name: &str) -> bool {
+        let Some((_, vhost)) = self.vhosts.remove(name) else { return false };
+        vhost.close(turn);
+        vhost::forget(&turn.store, &vhost::vhost_record(name));
+        true
+    }
+
+    /// Users and permissions.
+    #[must_use]
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Policies and operator policies.
+    #[must_use]
+    pub fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
+    /// Limits of vhosts and users.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The exchange types that can be declared.
+    #[must_use]
+    pub fn exchange_types(&self) -> &ExchangeTypes {
+        &self.exchange_types
+    }
+
+    /// A number that no other connection, channel or consumer of this run has.
+    #[must_use]
+    pub fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The store underneath.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Counts since start over all queues.
+    #[must_use]
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// Stops the timers and commits everything. Front ends must have ended before.
+    pub fn shutdown(&self) {
+        self.timers.close();
+        if let Some(thread) = self.timers_thread.lock().take()
+            && thread.thread().id() != std::thread::current().id()
+            && thread.join().is_err()
+        {
+            tracing::error!("the timers' thread had panicked");
+        }
+        if let Err(error) = self.store.close() {
+            tracing::error!(%error, "the last commit failed");
+        }
+    }
+
+    pub(crate) fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    pub(crate) fn next_queue_id(&self) -> u64 {
+        self.next_queue_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The id that the next queue will have.
+    pub(crate) fn queue_id_next(&self) -> u64 {
+        self.next_queue_id.load(Ordering::Relaxed)
+    }
+
+    /// Keeps new queue ids clear of every id that the store has ever seen.
+    pub(crate) fn queue_id_seen(&self, id: u64) {
+        self.next_queue_id.fetch_max(id + 1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn adopt_vhost(&self, vhost: VHost) {
+        self.vhosts.insert(Arc::clone(&vhost.name), Arc::new(vhost));
+    }
+}
+
+fn spawn_timers(timers: Arc<Timers>, broker: Weak<Broker>) -> Result<JoinHandle<()>, OpenError> {
+    std::thread::Builder::new()
+        .name("leveret-timers".into())
+        .spawn(move || timers::run(&timers, &broker))
+        .map_err(OpenError::Thread)
+}

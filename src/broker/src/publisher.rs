@@ -1,0 +1,213 @@
+//! From a publish to the queues: routing with a cache, and one hand-over per queue and batch.
+//!
+//! A publisher gathers what one read of a socket brought into a single buffer of records. Consecutive messages with the
+//! same exchange and routing key cost a comparison each; their queues are touched once, at [`Publisher::flush`].
+//! The cache is private to the publisher, so that it needs no lock; any change of the topology starts it afresh.
+
+use std::{collections::HashMap, ops::Range, sync::Arc};
+
+use leveret_amqp::Properties;
+use leveret_store::RecordsBuilder;
+
+use crate::{Error, Turn, VHost, message, queue::Queue};
+
+/// Routes kept per publisher. Beyond it the cache is emptied: keys that repeat come back at once, keys that do not
+/// (an id in each routing key) must not fill the memory.
+const CACHED_ROUTES_MAX: usize = 4096;
+
+/// Records gathered before the batch is handed over without waiting for its end, so that a large body is a buffer, and
+/// in the store a chunk, of its own.
+const BATCH_BYTES_MAX: usize = 256 * 1024;
+
+/// One message on its way in.
+#[derive(Debug)]
+pub struct Publish<'a> {
+    /// Exchange and routing key as two short strings, as they stand on the wire.
+    pub exchange_and_key: &'a [u8],
+    /// The exchange's name; empty for the default exchange.
+    pub exchange: &'a str,
+    /// The routing key.
+    pub routing_key: &'a [u8],
+    /// A view of `properties_raw`.
+    pub properties: &'a Properties<'a>,
+    /// Property flags and list, kept as they came.
+    pub properties_raw: &'a [u8],
+    /// The whole body.
+    pub body: &'a [u8],
+}
+
+/// What became of a publish so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Routing {
+    /// Whether at least one queue takes it.
+    pub routed: bool,
+    /// Whether it must reach the disk: a persistent message for at least one durable queue.
+    pub durable: bool,
+}
+
+/// A source of messages with its own route cache and batch.
+pub struct Publisher {
+    vhost: Arc<VHost>,
+    generation: u64,
+    routes: HashMap<Box<[u8]>, Arc<Route>, ahash::RandomState>,
+    last: Option<(Box<[u8]>, Arc<Route>)>,
+    records: RecordsBuilder,
+    tags: Vec<u64>,
+    runs: Vec<(Arc<Route>, Range<u32>)>,
+    refused: Vec<u64>,
+}
+
+struct Route {
+    queues: Box<[Arc<Queue>]>,
+    any_durable: bool,
+}
+
+impl Publisher {
+    /// A publisher into `vhost`.
+    #[must_use]
+    pub fn new(vhost: Arc<VHost>) -> Self {
+        Self {
+            generation: vhost.generation(),
+            vhost,
+            routes: HashMap::default(),
+            last: None,
+            records: RecordsBuilder::new(),
+            tags: Vec::new(),
+            runs: Vec::new(),
+            refused: Vec::new(),
+        }
+    }
+
+    /// Routes a message and adds it to the batch. `tag` is the caller's own number for it.
+    ///
+    /// # Errors
+    /// What routing refuses: no such exchange, an internal exchange, a malformed CC or BCC header.
+    pub fn publish(&mut self, turn: &mut Turn<'_>, publish: &Publish<'_>, tag: u64) -> Result<Routing, Error> {
+        let route = self.route(publish)?;
+        if route.queues.is_empty() {
+            return Ok(Routing { routed: false, durable: false });
+        }
+        let persistent = publish.properties.delivery_mode == Some(message::PERSISTENT);
+        let routing = Routing {
+            routed: true,
+            durable: persistent && route.any_durable,
+        };
+        self.append(turn, publish, persistent, tag, route)?;
+        Ok(routing)
+    }
+
+    /// Hands the batch over to the queues; the tags of the messages that a queue refused (`reject-publish`).
+    pub fn flush(&mut self, turn: &mut Turn<'_>) -> Vec<u64> {
+        self.hand_over(turn);
+        std::mem::take(&mut self.refused)
+    }
+
+    fn append(
+        &mut self,
+        turn: &mut Turn<'_>,
+        publish: &Publish<'_>,
+        persistent: bool,
+        tag: u64,
+        route: Arc<Route>,
+    ) -> Result<(), Error> {
+        let properties_raw = crate::routing::without_bcc(publish.properties, publish.properties_raw)?;
+        let index = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
+        message::append_record(
+            self.records.buffer(),
+            &message::NewRecord {
+                persistent,
+                dead_lettered: false,
+                priority: publish.properties.priority.unwrap_or(0),
+                timestamp_ms: turn.now_ms,
+                expiration_ms: message::expiration_ms(publish.properties)?,
+                exchange_and_key: publish.exchange_and_key,
+                properties_raw: &properties_raw,
+                body: publish.body,
+            },
+        );
+        self.records.end_record();
+        self.tags.push(tag);
+        match self.runs.last_mut() {
+            Some((last, run)) if Arc::ptr_eq(last, &route) => run.end = index + 1,
+            _ => self.runs.push((route, index..index + 1)),
+        }
+        if self.records.buffer().len() >= BATCH_BYTES_MAX {
+            self.hand_over(turn);
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self, turn: &mut Turn<'_>) {
+        if self.runs.is_empty() {
+            return;
+        }
+        let records = self.records.finish();
+        for (queue, picks) in group_by_queue(&self.runs) {
+            for refused in queue.publish(turn, records.clone(), picks) {
+                let tags = refused.filter_map(|index| self.tags.get(index as usize).copied());
+                self.refused.extend(tags);
+            }
+        }
+        self.runs.clear();
+        self.tags.clear();
+    }
+
+    fn route(&mut self, publish: &Publish<'_>) -> Result<Arc<Route>, Error> {
+        self.drop_stale_routes();
+        let has_keys_in_headers = crate::routing::has_carbon_copies(publish.properties);
+        if !has_keys_in_headers {
+            if let Some((_, route)) = self.last.as_ref().filter(|(key, _)| **key == *publish.exchange_and_key) {
+                return Ok(Arc::clone(route));
+            }
+            if let Some(route) = self.routes.get(publish.exchange_and_key).map(Arc::clone) {
+                self.last = Some((publish.exchange_and_key.into(), Arc::clone(&route)));
+                return Ok(route);
+            }
+        }
+        self.resolve(publish)
+    }
+
+    fn resolve(&mut self, publish: &Publish<'_>) -> Result<Arc<Route>, Error> {
+        let (queues, cacheable) = self.vhost.route(publish.exchange, publish.routing_key, publish.properties)?;
+        let route = Arc::new(Route {
+            any_durable: queues.iter().any(|queue| queue.is_kept()),
+            queues: queues.into_boxed_slice(),
+        });
+        if cacheable {
+            if self.routes.len() >= CACHED_ROUTES_MAX {
+                self.routes.clear();
+            }
+            self.routes.insert(publish.exchange_and_key.into(), Arc::clone(&route));
+            self.last = Some((publish.exchange_and_key.into(), Arc::clone(&route)));
+        }
+        Ok(route)
+    }
+
+    fn drop_stale_routes(&mut self) {
+        let generation = self.vhost.generation();
+        if generation != self.generation {
+            self.generation = generation;
+            self.routes.clear();
+            self.last = None;
+        }
+    }
+}
+
+/// The records for each queue, in order. Most batches go to the queues of one route.
+fn group_by_queue(runs: &[(Arc<Route>, Range<u32>)]) -> Vec<(Arc<Queue>, Vec<Range<u32>>)> {
+    let mut groups: Vec<(Arc<Queue>, Vec<Range<u32>>)> = Vec::new();
+    let mut places: HashMap<u64, usize, ahash::RandomState> = HashMap::default();
+    for (route, run) in runs {
+        for queue in &route.queues {
+            let place = *places.entry(queue.id).or_insert_with(|| {
+                groups.push((Arc::clone(queue), Vec::new()));
+                groups.len() - 1
+            });
+            match groups[place].1.last_mut() {
+                Some(last) if last.end == run.start => last.end = run.end,
+                _ => groups[place].1.push(run.clone()),
+            }
+        }
+    }
+    groups
+}

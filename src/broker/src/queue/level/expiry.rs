@@ -1,0 +1,100 @@
+//! Expiry of ready messages, wherever in the level they are.
+//!
+//! Every segment has a lower bound of when something in it falls due, and so has the level: nearly always nothing is
+//! looked at. Messages on disk come up in one of two ways: through the store's due index by their own expiration, and
+//! by a queue's TTL in order of age, which is the order of sequence numbers.
+
+use std::ops::Range;
+
+use super::{Level, Span};
+use crate::queue::{DeliveryRun, totals::Expiry};
+
+/// One search for expired messages over the levels of a queue.
+#[derive(Debug)]
+pub(crate) struct ExpiryPass {
+    pub(crate) now_ms: u64,
+    /// Whatever is due before this is over.
+    pub(crate) before_ms: u64,
+    pub(crate) ttl_ms: Option<u64>,
+    /// Whether the messages are wanted for a dead-letter exchange.
+    pub(crate) keeps_runs: bool,
+    /// The expired messages.
+    pub(crate) runs: Vec<DeliveryRun>,
+}
+
+impl Level {
+    /// The earliest that something may fall due in memory or by age; `u64::MAX` is never. Lower bound.
+    pub(crate) fn next_due_ms(&self, ttl_ms: Option<u64>) -> u64 {
+        self.hint.due_ms(ttl_ms).min(self.disk_due_ms)
+    }
+
+    /// Whether the store's due index is to be asked.
+    pub(crate) fn wants_due_index(&self, now_ms: u64) -> bool {
+        self.disk_due_ms <= now_ms
+    }
+
+    /// Removes expired ready messages. Where the earliest are not in memory, the sequence number to load from.
+    pub(crate) fn expire(&mut self, pass: &mut ExpiryPass) -> Option<u64> {
+        if self.hint.due_ms(pass.ttl_ms) >= pass.before_ms {
+            return None;
+        }
+        let mut hint = Expiry::NEVER;
+        let mut absent = None;
+        let mut from_seq = 0;
+        while let Some(span) = self.spans.get(self.spans.index_of(from_seq)) {
+            let seqs = span.seqs();
+            let bound = match span {
+                Span::OnDisk(on_disk) => Expiry {
+                    own_due_ms: u64::MAX,
+                    oldest_ms: on_disk.oldest_ms,
+                },
+                Span::Resident(segment) => segment.floor,
+            };
+            let is_due = bound.due_ms(pass.ttl_ms) < pass.before_ms;
+            let load_from = match span {
+                Span::OnDisk(on_disk) => Some(on_disk.seqs.start),
+                Span::Resident(segment) => (!segment.has_data()).then_some(segment.key),
+            };
+            hint.merge(match (is_due, load_from) {
+                (true, None) => self.expire_segment(&seqs, pass),
+                _ => bound,
+            });
+            if is_due {
+                absent = absent.or(load_from);
+            }
+            from_seq = seqs.end;
+        }
+        self.hint = hint;
+        absent
+    }
+
+    /// Removes expired messages of one segment; the bound of what stays.
+    fn expire_segment(&mut self, seqs: &Range<u64>, pass: &mut ExpiryPass) -> Expiry {
+        let mut expired: Vec<Range<u64>> = Vec::new();
+        let mut floor = Expiry::NEVER;
+        let ready = self.ready_parts(seqs.start);
+        let Some((_, segment)) = self.spans.find(seqs.start) else { return floor };
+        for part in ready {
+            segment.for_each_due(part, |seq, expiry| {
+                if expiry.due_ms(pass.ttl_ms) >= pass.before_ms {
+                    floor.merge(expiry);
+                } else {
+                    match expired.last_mut() {
+                        Some(last) if last.end == seq => last.end += 1,
+                        _ => expired.push(seq..seq + 1),
+                    }
+                }
+            });
+        }
+        segment.floor = floor;
+        let key = segment.key;
+        for part in expired {
+            if pass.keeps_runs {
+                self.runs(part.clone(), &mut pass.runs);
+            }
+            self.discard(part);
+        }
+        self.renew_due(key, pass.now_ms);
+        floor
+    }
+}

@@ -1,0 +1,275 @@
+//! Between memory and store: what may be forgotten, and what was read again.
+
+use std::ops::Range;
+
+use leveret_store::StoredChunk;
+
+use super::{FIRST_EPOCH, Level, Span};
+use crate::queue::{
+    segment::Segment,
+    state::{DeadLetterReason, DueChunk},
+};
+
+/// When an entry of the due index comes up whose messages are unacked, it is looked at again after this time: they
+/// cannot expire now, and the index must still know of them should the server crash.
+const UNACKED_DUE_AGAIN_MS: u64 = 60_000;
+
+/// Entries of the due index that were dealt with stay there until the next commit; they are not read again before.
+const DUE_AGAIN_MS: u64 = 20;
+
+impl Level {
+    /// Takes chunks that were read from `from_seq` on. What lies between them is not there; nor is what was asked for
+    /// if nothing came.
+    pub(crate) fn load(&mut self, from_seq: u64, chunks: &[StoredChunk], resident_bytes_max: usize) {
+        self.page_out(resident_bytes_max);
+        let mut expected = from_seq;
+        for chunk in chunks {
+            self.spans.void(&(expected..chunk.first_seq));
+            expected = expected.max(self.take_chunk(chunk));
+        }
+        if chunks.is_empty() {
+            self.spans.void(&(from_seq..u64::MAX));
+        }
+        self.give_up_without_data(from_seq);
+        if !self.spans.has_on_disk() {
+            let missing = std::mem::take(&mut self.on_disk);
+            self.ready -= missing;
+        }
+    }
+
+    /// Takes chunks found through the due index. Their messages are expired like all others; here only the entries
+    /// are looked after.
+    pub(crate) fn load_due(&mut self, found: &[DueChunk], next_due_ms: Option<u64>, now_ms: u64) {
+        for entry in found {
+            if let Some(chunk) = &entry.chunk {
+                self.take_due_chunk(chunk, entry.due_ms);
+            }
+            match self.segment_of_chunk(entry.first_seq) {
+                Some(segment) if segment.due_key_ms == Some(entry.due_ms) => self.renew_due(entry.first_seq, now_ms),
+                _ => self.move_due(entry.first_seq, Some(entry.due_ms), None),
+            }
+        }
+        self.due_entries_pending = !found.is_empty();
+        self.disk_due_ms = match found {
+            [] => next_due_ms.unwrap_or(u64::MAX),
+            _ => now_ms.saturating_add(DUE_AGAIN_MS),
+        };
+    }
+
+    /// Gives the chunk an entry in the due index that lies in the future, now that the one it has came up.
+    pub(super) fn renew_due(&mut self, key: u64, now_ms: u64) {
+        let Some(segment) = self.segment_of_chunk(key) else { return };
+        let due_key_ms = segment.due_key_ms;
+        if due_key_ms.is_none_or(|due_ms| due_ms > now_ms) || segment.floor.own_due_ms <= now_ms {
+            return;
+        }
+        let of_unacked_ms = match segment.unacked.count {
+            0 => u64::MAX,
+            _ if segment.expiry.own_due_ms == u64::MAX => u64::MAX,
+            _ => segment.expiry.own_due_ms.max(now_ms.saturating_add(UNACKED_DUE_AGAIN_MS)),
+        };
+        let next_ms = Some(segment.floor.own_due_ms.min(of_unacked_ms)).filter(|due_ms| *due_ms != u64::MAX);
+        segment.due_key_ms = next_ms;
+        self.move_due(key, due_key_ms, next_ms);
+    }
+
+    /// The segments whose records are asked for before anything else can go on.
+    pub(crate) fn next_wanted(&mut self) -> Option<u64> {
+        while let Some(key) = self.wanted.last().copied() {
+            if self.segment_of_chunk(key).is_some_and(|segment| !segment.has_data()) {
+                return Some(key);
+            }
+            self.wanted.pop();
+        }
+        None
+    }
+
+    /// Keeps unacked messages until their records, which are asked for, can be dead-lettered.
+    pub(crate) fn condemn(&mut self, part: Range<u64>, reason: DeadLetterReason) {
+        if let Some((_, segment)) = self.spans.find(part.start) {
+            self.wanted.push(segment.key);
+        }
+        self.condemned.push((part, reason));
+    }
+
+    /// What [`Self::condemn`] kept.
+    pub(crate) fn take_condemned(&mut self) -> Vec<(Range<u64>, DeadLetterReason)> {
+        std::mem::take(&mut self.condemned)
+    }
+
+    /// Whether the records of the segment that holds `seq` are in memory.
+    pub(crate) fn has_data(&mut self, seq: u64) -> bool {
+        self.spans.find(seq).is_some_and(|(_, segment)| segment.has_data())
+    }
+
+    /// Forgets records that can be read back until no more than `resident_bytes_max` are held: first those of messages
+    /// that are all with consumers, then from the end of the queue.
+    pub(super) fn page_out(&mut self, resident_bytes_max: usize) {
+        for index in 0..self.spans.len() {
+            if self.resident_bytes <= resident_bytes_max {
+                break;
+            }
+            let is_out = |segment: &Segment| segment.has_data() && segment.ready().count == 0;
+            if self.spans.get(index).and_then(Span::segment).is_some_and(is_out) {
+                self.drop_data(index);
+            }
+        }
+        let head = self.first_ready_range().map_or(usize::MAX, |ready| self.spans.index_of(ready.start));
+        for index in (0..self.spans.len()).rev() {
+            let is_full = self.resident_bytes > resident_bytes_max;
+            if !is_full && self.segments_without_data == 0 {
+                break;
+            }
+            self.page_out_segment(index, is_full && index != head);
+        }
+    }
+
+    /// Replaces a segment by the knowledge that it is on disk, if that is all there is to know; else lets go of its
+    /// records, if `may_drop_data`.
+    fn page_out_segment(&mut self, index: usize, may_drop_data: bool) {
+        let Some(segment) = self.spans.get(index).and_then(Span::segment) else { return };
+        let is_clean = segment.unacked.count == 0 && segment.changed_epoch <= self.durable_epoch;
+        if !self.is_stored(segment) || segment.has_data() && !may_drop_data {
+            return;
+        }
+        if !is_clean || !self.due_entry_is_early_enough(index) {
+            self.drop_data(index);
+            return;
+        }
+        let Some(segment) = self.spans.get(index).and_then(Span::segment) else { return };
+        let (has_data, bytes, live, due_key_ms) =
+            (segment.has_data(), segment.bytes, segment.live, segment.due_key_ms);
+        if has_data {
+            self.resident_bytes -= bytes;
+        } else {
+            self.segments_without_data -= 1;
+        }
+        self.on_disk += live;
+        self.disk_due_ms = self.disk_due_ms.min(due_key_ms.unwrap_or(u64::MAX));
+        self.spans.page_out(index);
+    }
+
+    /// What only the store knows must come up in its due index in time. A requeued message may be due before the entry
+    /// that was made for the rest of its chunk; then the entry is corrected first.
+    fn due_entry_is_early_enough(&mut self, index: usize) -> bool {
+        let epoch = self.epoch;
+        let Some(segment) = self.spans.segment_at(index) else { return false };
+        let (entry_ms, due_ms) = (segment.due_key_ms, segment.floor.own_due_ms);
+        if entry_ms.unwrap_or(u64::MAX) <= due_ms {
+            return true;
+        }
+        segment.due_key_ms = Some(due_ms);
+        segment.changed_epoch = epoch;
+        let key = segment.key;
+        self.move_due(key, entry_ms, Some(due_ms));
+        false
+    }
+
+    fn drop_data(&mut self, index: usize) {
+        let durable_epoch = self.durable_epoch;
+        let Some(segment) = self.spans.segment_at(index) else { return };
+        let is_stored = segment.written_epoch > 0 && segment.written_epoch <= durable_epoch;
+        if is_stored && segment.has_data() {
+            segment.drop_data();
+            self.resident_bytes -= segment.bytes;
+            self.segments_without_data += 1;
+        }
+    }
+
+    /// Takes a chunk in if it is where something is said to be on disk, or gives a segment its records back. What is
+    /// known better in memory is passed over. The sequence number after the chunk.
+    fn take_chunk(&mut self, chunk: &StoredChunk) -> u64 {
+        let end_seq = chunk.seqs.last().map_or(chunk.first_seq, |last| last + 1);
+        let index = self.spans.index_of(chunk.first_seq);
+        let durable_epoch = self.durable_epoch;
+        match self.spans.get(index) {
+            Some(Span::OnDisk(on_disk)) if on_disk.seqs.start < end_seq => self.take_in(index, chunk),
+            Some(Span::Resident(segment)) if segment.key == chunk.first_seq && !segment.has_data() => {
+                let Some(segment) = self.spans.segment_at(index) else { return end_seq };
+                segment.refill(chunk);
+                self.segments_without_data -= 1;
+                if segment.written_epoch > 0 && segment.written_epoch <= durable_epoch {
+                    self.resident_bytes += segment.bytes;
+                }
+            }
+            _ => {}
+        }
+        end_seq
+    }
+
+    fn take_in(&mut self, index: usize, chunk: &StoredChunk) {
+        let Some(segment) = Segment::from_stored(chunk, FIRST_EPOCH) else { return };
+        let (first_seq, is_empty) = (segment.first_seq, segment.live.count == 0);
+        self.on_disk -= segment.live;
+        self.resident_bytes += segment.bytes;
+        self.hint.merge(segment.floor);
+        self.spans.split_in(index, segment);
+        if is_empty {
+            self.finish_segment(self.spans.index_of(first_seq));
+        }
+    }
+
+    /// As [`Self::take_chunk`]; of a chunk that was on disk only, the entry found is the one in force.
+    fn take_due_chunk(&mut self, chunk: &StoredChunk, due_ms: u64) {
+        let index = self.spans.index_of(chunk.first_seq);
+        let was_on_disk = matches!(self.spans.get(index), Some(Span::OnDisk(_)));
+        self.take_chunk(chunk);
+        if was_on_disk && let Some(segment) = self.segment_of_chunk(chunk.first_seq) {
+            segment.due_key_ms = Some(due_ms);
+        }
+    }
+
+    /// Records that were asked for and did not come do not exist: their messages are gone.
+    fn give_up_without_data(&mut self, key: u64) {
+        let Some(segment) = self.segment_of_chunk(key).filter(|segment| !segment.has_data()) else { return };
+        let seqs = segment.seqs();
+        for part in self.ready_parts(key) {
+            self.discard(part);
+        }
+        for (part, reason) in std::mem::take(&mut self.condemned) {
+            if seqs.contains(&part.start) {
+                self.settle(part);
+            } else {
+                self.condemned.push((part, reason));
+            }
+        }
+        self.wanted.retain(|wanted| *wanted != key);
+    }
+
+    fn segment_of_chunk(&mut self, key: u64) -> Option<&mut Segment> {
+        let (_, segment) = self.spans.find(key)?;
+        (segment.key == key).then_some(segment)
+    }
+}
+
+/// Whether the counters agree with the messages. For tests.
+#[cfg(test)]
+impl Level {
+    pub(crate) fn check(&self) {
+        let (mut ready, mut unacked, mut resident, mut without) = (self.on_disk, super::Totals::default(), 0, 0);
+        let mut end = 0;
+        for span in self.spans.iter() {
+            assert!(span.seqs().start >= end && !span.seqs().is_empty(), "spans ascend");
+            end = span.seqs().end;
+            let Some(segment) = span.segment() else { continue };
+            assert!(segment.live.count > 0, "finished segments go");
+            ready += segment.ready();
+            unacked += segment.unacked;
+            without += usize::from(!segment.has_data());
+            if segment.has_data() && self.is_stored(segment) {
+                resident += segment.bytes;
+            }
+            let parts = self.ready_ranges(segment.seqs()).flat_map(|part| segment.live_parts(part).collect::<Vec<_>>());
+            let counted: u64 = parts.map(|part| part.end - part.start).sum();
+            assert_eq!(counted, segment.ready().count, "ready messages of {:?}", segment.seqs());
+        }
+        assert_eq!((ready, unacked), (self.ready, self.unacked));
+        assert_eq!((resident, without), (self.resident_bytes, self.segments_without_data));
+        assert!(self.spans.has_on_disk() || self.on_disk == super::Totals::default());
+    }
+
+    /// Spans and segments with records, for tests of paging.
+    pub(crate) fn residency(&self) -> (usize, usize) {
+        (self.spans.len(), self.spans.segments().filter(|segment| segment.has_data()).count())
+    }
+}

@@ -1,0 +1,254 @@
+//! From a level to the store: what a commit takes.
+
+use leveret_store::{LogId, LogState, Marks, Piece, Writes};
+
+use super::{Level, Span};
+use crate::queue::segment::Segment;
+
+/// What a queue writes. [`Writes`] in earnest; tests look at what was written.
+pub(crate) trait LogWriter {
+    /// See [`Writes::put_chunk`].
+    fn put_chunk(&mut self, log: LogId, first_seq: u64, pieces: Vec<Piece>);
+    /// See [`Writes::delete_chunk`].
+    fn delete_chunk(&mut self, log: LogId, first_seq: u64);
+    /// See [`Writes::put_marks`].
+    fn put_marks(&mut self, log: LogId, first_seq: u64, marks: Marks);
+    /// See [`Writes::put_due`].
+    fn put_due(&mut self, log: LogId, due_ms: u64, first_seq: u64);
+    /// See [`Writes::delete_due`].
+    fn delete_due(&mut self, log: LogId, due_ms: u64, first_seq: u64);
+    /// See [`Writes::put_log`].
+    fn put_log(&mut self, log: LogId, state: LogState);
+    /// See [`Writes::delete_log`].
+    fn delete_log(&mut self, log: LogId);
+}
+
+impl LogWriter for Writes {
+    fn put_chunk(&mut self, log: LogId, first_seq: u64, pieces: Vec<Piece>) {
+        self.put_chunk(log, first_seq, pieces);
+    }
+
+    fn delete_chunk(&mut self, log: LogId, first_seq: u64) {
+        self.delete_chunk(log, first_seq);
+    }
+
+    fn put_marks(&mut self, log: LogId, first_seq: u64, marks: Marks) {
+        self.put_marks(log, first_seq, marks);
+    }
+
+    fn put_due(&mut self, log: LogId, due_ms: u64, first_seq: u64) {
+        self.put_due(log, due_ms, first_seq);
+    }
+
+    fn delete_due(&mut self, log: LogId, due_ms: u64, first_seq: u64) {
+        self.delete_due(log, due_ms, first_seq);
+    }
+
+    fn put_log(&mut self, log: LogId, state: LogState) {
+        self.put_log(log, state);
+    }
+
+    fn delete_log(&mut self, log: LogId) {
+        self.delete_log(log);
+    }
+}
+
+/// What the next commit has to say, beyond segments that were never written.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// There is something to write.
+    pub(super) touched: bool,
+    /// Everything on disk goes; what lives is written anew.
+    erase: bool,
+    /// Segments whose marks have changed, by first sequence number.
+    changed: Vec<u64>,
+    /// Chunks that are done with.
+    pub(super) deleted: Vec<u64>,
+    /// Changes of the due index: chunk, old entry, new entry.
+    due_moves: Vec<(u64, Option<u64>, Option<u64>)>,
+    /// The counters as last written.
+    pub(super) log_written: Option<LogState>,
+    /// Where the new segments of the commit under way begin, if there is one.
+    in_flight_from: Option<u64>,
+    /// Chunks were deleted from between others.
+    pub(super) has_holes: bool,
+}
+
+impl Level {
+    /// Whether there is something to write.
+    pub(crate) fn is_touched(&self) -> bool {
+        self.writing.touched
+    }
+
+    /// Hands everything to be written to `writer`.
+    pub(crate) fn collect(&mut self, queue: u64, writer: &mut impl LogWriter) {
+        let log = LogId {
+            queue,
+            level: self.number,
+        };
+        self.writing.touched = false;
+        if std::mem::take(&mut self.writing.erase) {
+            writer.delete_log(log);
+        }
+        for key in self.writing.deleted.drain(..) {
+            writer.delete_chunk(log, key);
+        }
+        self.collect_marks(log, writer);
+        self.collect_new(log, writer);
+        for (key, old_ms, new_ms) in self.writing.due_moves.drain(..) {
+            if let Some(old_ms) = old_ms {
+                writer.delete_due(log, old_ms, key);
+            }
+            if let Some(new_ms) = new_ms {
+                writer.put_due(log, new_ms, key);
+            }
+        }
+        self.collect_counters(log, writer);
+        self.writing.in_flight_from = Some(self.unwritten_from);
+        self.unwritten_from = self.next_seq;
+        self.epoch += 1;
+    }
+
+    /// What was collected is on disk.
+    pub(crate) fn committed(&mut self, resident_bytes_max: usize) {
+        let Some(in_flight_from) = self.writing.in_flight_from.take() else { return };
+        self.durable_epoch = self.epoch - 1;
+        let durable_epoch = self.durable_epoch;
+        let new = self.spans.segments_from(in_flight_from);
+        let new_bytes: usize = new.filter(|new| new.written_epoch == durable_epoch).map(|new| new.bytes).sum();
+        self.resident_bytes += new_bytes;
+        if std::mem::take(&mut self.due_entries_pending) {
+            // What was found is gone from the index; what else is due can be seen now.
+            self.disk_due_ms = 0;
+        }
+        if self.writing.has_holes && self.writing.deleted.is_empty() {
+            self.writing.has_holes = false;
+            self.spans.merge_over_gaps();
+        }
+        self.page_out(resident_bytes_max);
+    }
+
+    /// Everything is erased with the next commit, and what lives is written anew.
+    pub(super) fn start_over(&mut self) {
+        let durable_epoch = self.durable_epoch;
+        for segment in self.spans.segments_mut().filter(|segment| segment.written_epoch > 0) {
+            if segment.has_data() && segment.written_epoch <= durable_epoch {
+                self.resident_bytes -= segment.bytes;
+            }
+            if !segment.has_data() {
+                self.wanted.push(segment.key);
+            }
+            segment.written_epoch = 0;
+            segment.due_key_ms = None;
+        }
+        self.unwritten_from = 0;
+        self.disk_due_ms = u64::MAX;
+        self.writing = Pending {
+            touched: true,
+            erase: true,
+            log_written: self.writing.log_written.take(),
+            in_flight_from: self.writing.in_flight_from,
+            ..Pending::default()
+        };
+    }
+
+    /// The segment at `index` is settled altogether.
+    pub(super) fn finish_segment(&mut self, index: usize) {
+        let Some(segment) = self.spans.get(index).and_then(Span::segment) else { return };
+        if !segment.has_data() {
+            self.segments_without_data -= 1;
+        } else if self.is_stored(segment) {
+            self.resident_bytes -= segment.bytes;
+        }
+        if segment.written_epoch > 0 {
+            self.writing.deleted.push(segment.key);
+            if segment.due_key_ms.is_some() {
+                self.writing.due_moves.push((segment.key, segment.due_key_ms, None));
+            }
+            self.writing.touched = true;
+            self.writing.has_holes |= index > 0;
+        }
+        self.spans.remove(index);
+    }
+
+    /// The marks of the segment at `index` have changed.
+    pub(super) fn note_change(&mut self, index: usize) {
+        let epoch = self.epoch;
+        let Some(segment) = self.spans.segment_at(index) else { return };
+        if segment.written_epoch > 0 && segment.changed_epoch != epoch {
+            segment.changed_epoch = epoch;
+            self.writing.changed.push(segment.first_seq);
+            self.writing.touched = true;
+        }
+    }
+
+    /// Replaces an entry of the due index.
+    pub(super) fn move_due(&mut self, key: u64, old_ms: Option<u64>, new_ms: Option<u64>) {
+        self.writing.due_moves.push((key, old_ms, new_ms));
+        self.writing.touched = true;
+    }
+
+    pub(super) fn is_stored(&self, segment: &Segment) -> bool {
+        segment.written_epoch > 0 && segment.written_epoch <= self.durable_epoch
+    }
+
+    fn collect_marks(&mut self, log: LogId, writer: &mut impl LogWriter) {
+        for first_seq in std::mem::take(&mut self.writing.changed) {
+            if let Some((_, segment)) = self.spans.find(first_seq)
+                && segment.written_epoch > 0
+            {
+                writer.put_marks(log, segment.key, segment.marks());
+            }
+        }
+    }
+
+    fn collect_new(&mut self, log: LogId, writer: &mut impl LogWriter) {
+        let epoch = self.epoch;
+        for segment in self.spans.segments_from(self.unwritten_from) {
+            segment.sealed = true;
+            if !segment.persistent || segment.written_epoch > 0 {
+                continue;
+            }
+            let pieces = segment.live_pieces();
+            segment.key = pieces.first().map_or(segment.first_seq, |first| first.first_seq);
+            segment.written_epoch = epoch;
+            segment.changed_epoch = epoch;
+            segment.due_key_ms = Some(segment.expiry.own_due_ms).filter(|due_ms| *due_ms != u64::MAX);
+            if let Some(due_ms) = segment.due_key_ms {
+                writer.put_due(log, due_ms, segment.key);
+            }
+            writer.put_chunk(log, segment.key, pieces);
+            if segment.has_attempts() {
+                writer.put_marks(log, segment.key, segment.marks());
+            }
+        }
+    }
+
+    fn collect_counters(&mut self, log: LogId, writer: &mut impl LogWriter) {
+        let mut persistent = self.ready;
+        persistent += self.unacked;
+        persistent -= self.transient;
+        let counters = LogState {
+            next_seq: self.next_seq,
+            head_seq: self.first_persistent_seq(),
+            count: persistent.count,
+            bytes: persistent.bytes,
+            delivered_until: self.delivered_until,
+        };
+        if self.writing.log_written != Some(counters) {
+            self.writing.log_written = Some(counters);
+            writer.put_log(log, counters);
+        }
+    }
+
+    fn first_persistent_seq(&self) -> u64 {
+        let of_span = |span: &Span| match span {
+            Span::OnDisk(on_disk) => Some(on_disk.seqs.start),
+            Span::Resident(segment) if segment.persistent => {
+                Some(segment.next_live(segment.first_seq, segment.end_seq()).max(segment.first_seq))
+            }
+            Span::Resident(_) => None,
+        };
+        self.spans.iter().find_map(of_span).unwrap_or(self.next_seq)
+    }
+}

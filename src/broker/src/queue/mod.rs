@@ -1,0 +1,35 @@
+//! Queues: where messages wait, in order, until somebody settles them.
+//!
+//! [`State`] is the queue itself, pure: commands in, actions out. Around it are values that its users share with it
+//! ([`Position`], [`DeliveryRun`], [`Window`], [`Settings`]). Inside, a state has [`level`]s, a level has a list of
+//! [`spans`], and a span is a [`segment`] in memory or a range on disk; [`consumers`] knows whose turn it is.
+
+mod consumers;
+mod delivery;
+mod level;
+mod outlet;
+mod paging;
+mod position;
+mod ranges;
+mod segment;
+mod settings;
+mod settled;
+mod shell;
+mod spans;
+mod state;
+#[cfg(test)]
+mod tests;
+mod totals;
+mod window;
+
+pub use delivery::{DeliveryRun, Got};
+pub use outlet::{CancelReason, Deliveries, Outlet};
+pub use position::{Position, Run};
+pub use settings::{Kind, Overflow, QUORUM_DELIVERY_LIMIT, Settings, Sizing};
+pub(crate) use shell::Blueprint;
+pub use shell::{ConsumerInfo, NewConsumer, Queue, Totals};
+pub use state::{
+    Action, Arrivals, Command, ConsumerId, Counts, DeadLetterReason, DueChunk, Nature, NewConsumerState, Outcome,
+    Refusal, State,
+};
+pub use window::Window;

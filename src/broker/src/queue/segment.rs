@@ -1,0 +1,412 @@
+//! A segment: the messages of one on-disk chunk, while they are known in memory.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use leveret_store::{Marks, Piece, Records, StoredChunk};
+
+use super::{
+    settled::Settled,
+    totals::{Expiry, Totals},
+};
+use crate::message::{Prefix, body_len};
+
+/// Consecutive records of a batch that go to one level and are alike in persistence, with what is known of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) records: Records,
+    pub(crate) picks: Range<u32>,
+    pub(crate) persistent: bool,
+    pub(crate) body_bytes: u64,
+    pub(crate) record_bytes: usize,
+    pub(crate) expiry: Expiry,
+}
+
+impl Arrival {
+    pub(crate) fn totals(&self) -> Totals {
+        Totals {
+            count: self.picks.len() as u64,
+            bytes: self.body_bytes,
+        }
+    }
+}
+
+/// Contiguous sequence numbers of one level, all persistent or all transient, with what is settled among them.
+///
+/// The records are shared with the batches they came in. They may be dropped while messages are unacked and found again
+/// in the store; the lengths stay, because counters are in bytes too.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) first_seq: u64,
+    count: u32,
+    pub(crate) persistent: bool,
+    /// No more messages are appended.
+    pub(crate) sealed: bool,
+    /// The commit with which the chunk was written; 0 for never. See [`super::level::Level`] on epochs.
+    pub(crate) written_epoch: u64,
+    /// The commit that last had, or will have, something to say about the chunk's marks.
+    pub(crate) changed_epoch: u64,
+    /// The chunk's name in the store, once written: the first sequence number in it.
+    pub(crate) key: u64,
+    /// The entry of the due index that stands for the chunk.
+    pub(crate) due_key_ms: Option<u64>,
+    data: Data,
+    /// Record bytes.
+    pub(crate) bytes: usize,
+    settled: Settled,
+    /// Not settled.
+    pub(crate) live: Totals,
+    /// Of these, handed out.
+    pub(crate) unacked: Totals,
+    /// Counted delivery attempts, of the messages that have any.
+    attempts: BTreeMap<u64, u32>,
+    /// Lower bound over all messages.
+    pub(crate) expiry: Expiry,
+    /// Lower bound over ready messages.
+    pub(crate) floor: Expiry,
+}
+
+#[derive(Debug)]
+enum Data {
+    /// Ascending; what lies between is settled.
+    Pieces(Vec<Piece>),
+    /// Body lengths by index.
+    Lengths(Box<[u32]>),
+}
+
+/// Messages that lie side by side in a buffer and have their facts in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Stretch {
+    pub(crate) records: Records,
+    pub(crate) first: u32,
+    pub(crate) count: u32,
+    pub(crate) seq: u64,
+    pub(crate) attempts: u32,
+}
+
+impl Stretch {
+    pub(crate) fn body_len(&self, index: u32) -> u64 {
+        body_len(self.records.record((self.first + index) as usize))
+    }
+}
+
+impl Segment {
+    pub(crate) fn new(first_seq: u64, persistent: bool) -> Self {
+        Self {
+            first_seq,
+            count: 0,
+            persistent,
+            sealed: false,
+            written_epoch: 0,
+            changed_epoch: 0,
+            key: first_seq,
+            due_key_ms: None,
+            data: Data::Pieces(Vec::with_capacity(1)),
+            bytes: 0,
+            settled: Settled::default(),
+            live: Totals::default(),
+            unacked: Totals::default(),
+            attempts: BTreeMap::new(),
+            expiry: Expiry::NEVER,
+            floor: Expiry::NEVER,
+        }
+    }
+
+    /// A segment from the store, with its marks applied; all that is not settled is ready. `None` for an empty chunk.
+    pub(crate) fn from_stored(chunk: &StoredChunk, written_epoch: u64) -> Option<Self> {
+        let last_seq = *chunk.seqs.last()?;
+        let mut segment = Self::new(chunk.first_seq, true);
+        segment.count = u32::try_from(last_seq.checked_sub(chunk.first_seq)? + 1).ok()?;
+        segment.sealed = true;
+        segment.written_epoch = written_epoch;
+        segment.changed_epoch = written_epoch;
+        segment.refill(chunk);
+        segment.settle_gaps();
+        for settled in &chunk.marks.settled {
+            let clipped = settled.start.max(segment.first_seq)..settled.end.min(segment.end_seq());
+            if !clipped.is_empty() {
+                segment.settled.insert(segment.indexes(clipped));
+            }
+        }
+        segment.attempts.extend(chunk.marks.delivery_counts.iter().copied());
+        segment.expiry = segment.expiry_of_all();
+        segment.floor = segment.expiry;
+        segment.due_key_ms = Some(segment.expiry.own_due_ms).filter(|due_ms| *due_ms != u64::MAX);
+        segment.live = segment.count_clear();
+        Some(segment)
+    }
+
+    pub(crate) fn end_seq(&self) -> u64 {
+        self.first_seq + u64::from(self.count)
+    }
+
+    pub(crate) fn seqs(&self) -> Range<u64> {
+        self.first_seq..self.end_seq()
+    }
+
+    /// Ready messages.
+    pub(crate) fn ready(&self) -> Totals {
+        let mut ready = self.live;
+        ready -= self.unacked;
+        ready
+    }
+
+    pub(crate) fn has_data(&self) -> bool {
+        matches!(self.data, Data::Pieces(_))
+    }
+
+    pub(crate) fn append(&mut self, arrival: Arrival) {
+        let picked = arrival.picks.end - arrival.picks.start;
+        self.live += arrival.totals();
+        self.bytes += arrival.record_bytes;
+        self.expiry.merge(arrival.expiry);
+        self.floor.merge(arrival.expiry);
+        if let Data::Pieces(pieces) = &mut self.data {
+            match pieces.last_mut() {
+                Some(last) if continues(last, &arrival) => last.picks.end = arrival.picks.end,
+                _ => pieces.push(Piece {
+                    records: arrival.records,
+                    picks: arrival.picks,
+                    first_seq: self.first_seq + u64::from(self.count),
+                }),
+            }
+        }
+        self.count += picked;
+    }
+
+    /// The next message at or after `seq` that is not settled; `end` if there is none before it.
+    pub(crate) fn next_live(&self, seq: u64, end: u64) -> u64 {
+        let within = seq.max(self.first_seq)..end.min(self.end_seq());
+        if within.is_empty() {
+            return end;
+        }
+        let indexes = self.indexes(within.clone());
+        let found = self.settled.next_clear(indexes.start, indexes.end);
+        if found == indexes.end { end } else { self.first_seq + u64::from(found) }
+    }
+
+    /// The unsettled parts of `seqs`, ascending.
+    pub(crate) fn live_parts(&self, seqs: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
+        let within = seqs.start.max(self.first_seq)..seqs.end.min(self.end_seq());
+        let indexes = if within.is_empty() { 0..0 } else { self.indexes(within) };
+        let mut from = indexes.start;
+        std::iter::from_fn(move || {
+            let start = self.settled.next_clear(from, indexes.end);
+            from = self.settled.next_set(start, indexes.end);
+            let seq = |index| self.first_seq + u64::from(index);
+            (start < indexes.end).then(|| seq(start)..seq(from))
+        })
+    }
+
+    /// The messages from `seq` on that can be handed out together, up to `end`. `None` without data, or where there is
+    /// no unsettled message at `seq`.
+    pub(crate) fn stretch(&self, seq: u64, end: u64) -> Option<Stretch> {
+        let Data::Pieces(pieces) = &self.data else { return None };
+        let piece = piece_at(pieces, seq)?;
+        let live = self.live_parts(seq..end.min(piece_end(piece))).next().filter(|part| part.start == seq)?;
+        let (attempts, end) = self.attempts_at(seq, live.end);
+        Some(Stretch {
+            records: piece.records.clone(),
+            first: record_index(piece, seq),
+            count: u32::try_from(end - seq).unwrap_or(u32::MAX),
+            seq,
+            attempts,
+        })
+    }
+
+    /// Body bytes of the messages `seqs`, all of which lie in the segment.
+    pub(crate) fn totals(&self, seqs: Range<u64>) -> Totals {
+        let bytes = match &self.data {
+            Data::Pieces(pieces) => {
+                let mut bytes = 0;
+                for_each_record(pieces, seqs.clone(), |_, record| bytes += body_len(record));
+                bytes
+            }
+            Data::Lengths(lengths) => {
+                let indexes = self.indexes(seqs.clone());
+                let lengths = &lengths[indexes.start as usize..indexes.end as usize];
+                lengths.iter().map(|length| u64::from(*length)).sum()
+            }
+        };
+        Totals {
+            count: seqs.end - seqs.start,
+            bytes,
+        }
+    }
+
+    /// Settles unsettled messages. `totals` are theirs.
+    pub(crate) fn settle(&mut self, seqs: Range<u64>, totals: Totals) {
+        let indexes = self.indexes(seqs.clone());
+        self.settled.insert(indexes);
+        self.live -= totals;
+        if !self.attempts.is_empty() {
+            self.attempts.retain(|seq, _| !seqs.contains(seq));
+        }
+    }
+
+    /// Counts an attempt; how many there are now.
+    pub(crate) fn count_attempt(&mut self, seq: u64) -> u32 {
+        let attempts = self.attempts.entry(seq).or_insert(0);
+        *attempts = attempts.saturating_add(1);
+        *attempts
+    }
+
+    pub(crate) fn has_attempts(&self) -> bool {
+        !self.attempts.is_empty()
+    }
+
+    /// The due times under `ttl_ms` of the messages `seqs`, which are unsettled. Nothing without data.
+    pub(crate) fn for_each_due(&self, seqs: Range<u64>, mut visit: impl FnMut(u64, Expiry)) {
+        let Data::Pieces(pieces) = &self.data else { return };
+        for_each_record(pieces, seqs, |seq, record| visit(seq, expiry_of(record)));
+    }
+
+    /// The unsettled records, as a chunk is written.
+    pub(crate) fn live_pieces(&self) -> Vec<Piece> {
+        let Data::Pieces(pieces) = &self.data else { return Vec::new() };
+        let mut live = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            for part in self.live_parts(piece.first_seq..piece_end(piece)) {
+                let first = record_index(piece, part.start);
+                live.push(Piece {
+                    records: piece.records.clone(),
+                    picks: first..first + u32::try_from(part.end - part.start).unwrap_or(u32::MAX),
+                    first_seq: part.start,
+                });
+            }
+        }
+        live
+    }
+
+    /// What stands beside the chunk.
+    pub(crate) fn marks(&self) -> Marks {
+        let settled = self.settled.ranges(self.count).into_iter();
+        let seq = |index| self.first_seq + u64::from(index);
+        Marks {
+            settled: settled
+                .map(|range| seq(range.start).max(self.key)..seq(range.end))
+                .filter(|range| !range.is_empty())
+                .collect(),
+            delivery_counts: self.attempts.iter().map(|(seq, attempts)| (*seq, *attempts)).collect(),
+        }
+    }
+
+    /// Lets go of the records; the lengths stay.
+    pub(crate) fn drop_data(&mut self) {
+        let Data::Pieces(pieces) = &self.data else { return };
+        let mut lengths = vec![0; self.count as usize].into_boxed_slice();
+        for_each_record(pieces, self.seqs(), |seq, record| {
+            lengths[(seq - self.first_seq) as usize] = u32::try_from(body_len(record)).unwrap_or(u32::MAX);
+        });
+        self.data = Data::Lengths(lengths);
+    }
+
+    /// Takes the records of `chunk`; what is settled is known better here than there.
+    pub(crate) fn refill(&mut self, chunk: &StoredChunk) {
+        self.data = Data::Pieces(pieces_of(chunk));
+        self.bytes = chunk.records.bytes_len();
+    }
+
+    fn indexes(&self, seqs: Range<u64>) -> Range<u32> {
+        let index = |seq: u64| u32::try_from(seq - self.first_seq).unwrap_or(u32::MAX);
+        index(seqs.start)..index(seqs.end)
+    }
+
+    /// The attempts of the message at `seq`, and up to where they are the same.
+    fn attempts_at(&self, seq: u64, end: u64) -> (u32, u64) {
+        if self.attempts.is_empty() {
+            return (0, end);
+        }
+        let attempts = |seq: &u64| self.attempts.get(seq).copied().unwrap_or(0);
+        let same = attempts(&seq);
+        let until = match same {
+            0 => self.attempts.range(seq..end).next().map(|(counted, _)| *counted),
+            _ => (seq + 1..end).find(|next| attempts(next) != same),
+        };
+        (same, until.unwrap_or(end))
+    }
+
+    /// Between the records of a stored chunk were transient messages, or such as were settled before it was written.
+    fn settle_gaps(&mut self) {
+        let Data::Pieces(pieces) = &self.data else { return };
+        let mut from = self.first_seq;
+        for piece in pieces {
+            if from < piece.first_seq {
+                let gap = from - self.first_seq..piece.first_seq - self.first_seq;
+                let index = |at: u64| u32::try_from(at).unwrap_or(u32::MAX);
+                self.settled.insert(index(gap.start)..index(gap.end));
+            }
+            from = piece_end(piece);
+        }
+    }
+
+    fn expiry_of_all(&self) -> Expiry {
+        let mut expiry = Expiry::NEVER;
+        self.for_each_due(self.seqs(), |_, of_one| expiry.merge(of_one));
+        expiry
+    }
+
+    fn count_clear(&self) -> Totals {
+        let mut clear = Totals::default();
+        for part in self.live_parts(self.seqs()) {
+            clear += self.totals(part);
+        }
+        clear
+    }
+}
+
+/// When a record falls due. One that cannot be read does not.
+pub(crate) fn expiry_of(record: &[u8]) -> Expiry {
+    Prefix::parse(record).map_or(Expiry::NEVER, |prefix| Expiry {
+        own_due_ms: prefix.due_ms(),
+        oldest_ms: prefix.timestamp_ms,
+    })
+}
+
+/// The contiguous parts of a stored chunk.
+fn pieces_of(chunk: &StoredChunk) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    for (index, seq) in chunk.seqs.iter().enumerate() {
+        match pieces.last_mut() {
+            Some(piece) if piece_end(piece) == *seq => piece.picks.end += 1,
+            _ => {
+                let index = u32::try_from(index).unwrap_or(u32::MAX);
+                pieces.push(Piece {
+                    records: chunk.records.clone(),
+                    picks: index..index + 1,
+                    first_seq: *seq,
+                });
+            }
+        }
+    }
+    pieces
+}
+
+/// Whether records lie right behind a piece, in the same buffer.
+fn continues(piece: &Piece, arrival: &Arrival) -> bool {
+    let next = arrival.picks.start;
+    piece.picks.end == next
+        && piece.records.len() == arrival.records.len()
+        && std::ptr::eq(piece.records.record(next as usize), arrival.records.record(next as usize))
+}
+
+fn piece_end(piece: &Piece) -> u64 {
+    piece.first_seq + u64::from(piece.picks.end - piece.picks.start)
+}
+
+fn record_index(piece: &Piece, seq: u64) -> u32 {
+    piece.picks.start + u32::try_from(seq - piece.first_seq).unwrap_or(u32::MAX)
+}
+
+fn piece_at(pieces: &[Piece], seq: u64) -> Option<&Piece> {
+    let after = pieces.partition_point(|piece| piece.first_seq <= seq);
+    pieces.get(after.checked_sub(1)?).filter(|piece| seq < piece_end(piece))
+}
+
+fn for_each_record(pieces: &[Piece], seqs: Range<u64>, mut visit: impl FnMut(u64, &[u8])) {
+    let from = pieces.partition_point(|piece| piece_end(piece) <= seqs.start);
+    for piece in pieces[from..].iter().take_while(|piece| piece.first_seq < seqs.end) {
+        for seq in piece.first_seq.max(seqs.start)..piece_end(piece).min(seqs.end) {
+            visit(seq, piece.records.record(record_index(piece, seq) as usize));
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What a queue is and how it behaves: the outcome of declare arguments and policies.
+
+use std::sync::Arc;
+
+/// Redeliveries after which a quorum queue gives a message up, unless it is told otherwise (RabbitMQ 4.0).
+pub const QUORUM_DELIVERY_LIMIT: u32 = 20;
+
+/// `x-queue-type`, as far as a queue's behaviour depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A classic queue.
+    #[default]
+    Classic,
+    /// A quorum queue: no priorities by argument, a delivery limit by default.
+    Quorum,
+}
+
+/// `x-overflow`: what happens when a queue is longer than it may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Overflow {
+    /// The oldest ready messages make room.
+    #[default]
+    DropHead,
+    /// New messages are refused; their publisher is told.
+    RejectPublish,
+    /// New messages are refused and also dead-lettered.
+    RejectPublishDlx,
+}
+
+/// What a policy may change during a queue's life: declare arguments and policies, merged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `x-message-ttl` in milliseconds.
+    pub ttl_ms: Option<u64>,
+    /// `x-expires` in milliseconds: an unused queue goes after that time.
+    pub expires_ms: Option<u64>,
+    /// `x-max-length`: ready messages.
+    pub max_length: Option<u64>,
+    /// `x-max-length-bytes`: body bytes of ready messages.
+    pub max_length_bytes: Option<u64>,
+    /// `x-overflow`.
+    pub overflow: Overflow,
+    /// `x-dead-letter-exchange`. Without one, what would be dead-lettered is dropped.
+    pub dead_letter_exchange: Option<Arc<str>>,
+    /// `x-dead-letter-routing-key`, in place of each message's own.
+    pub dead_letter_routing_key: Option<Arc<str>>,
+    /// `x-delivery-limit`: counted attempts a message may have behind it and still be requeued; `None` is no limit.
+    pub delivery_limit: Option<u32>,
+}
+
+impl Settings {
+    /// What holds for a queue of this kind before arguments and policies.
+    #[must_use]
+    pub fn defaults(kind: Kind) -> Self {
+        Self {
+            delivery_limit: match kind {
+                Kind::Classic => None,
+                Kind::Quorum => Some(QUORUM_DELIVERY_LIMIT),
+            },
+            ..Self::default()
+        }
+    }
+}
+
+/// How much a queue keeps together and in memory. Fixed in a server; small in tests, so that paging happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizing {
+    /// Record bytes at which a segment, the chunk in the making, is complete.
+    pub segment_bytes: usize,
+    /// Record bytes of stored messages that a level keeps in memory; what is beyond is found again in the store.
+    pub resident_bytes: usize,
+    /// Record bytes to ask the store for at a time.
+    pub load_bytes: usize,
+    /// Batches up to this size are shared rather than copied however little of them the queue takes.
+    pub share_bytes: usize,
+    /// Loads that one command may cause before the rest waits for a tick of its own.
+    pub loads_per_step: u32,
+}
+
+impl Default for Sizing {
+    fn default() -> Self {
+        Self {
+            segment_bytes: 64 * 1024,
+            resident_bytes: 1024 * 1024,
+            load_bytes: 512 * 1024,
+            share_bytes: 4096,
+            loads_per_step: 32,
+        }
+    }
+}

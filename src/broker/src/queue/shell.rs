@@ -1,0 +1,453 @@
+//! The thin shell around a queue's state: a short mutex, the consumers' outlets, and the hands that carry out actions.
+//!
+//! The order of actions is the order of commands because both happen under the queue's lock. What an action would do
+//! to another queue goes to the turn's work-list instead. Not taken: a task per queue, which costs a hand-over and a
+//! wake-up for each batch and memory for each idle queue.
+
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use leveret_amqp::{FieldTable, ReplyCode};
+use leveret_store::{Source, Writes};
+use parking_lot::Mutex;
+
+use super::{
+    Action, Arrivals, CancelReason, Command, ConsumerId, Counts, Deliveries, DeliveryRun, Got, Kind, Nature, NewConsumerState,
+    Outcome, Outlet, Refusal, Run, Settings, State, Window,
+};
+use crate::{
+    Error, Turn,
+    arguments::QueueDeclaration,
+    dead_letter::DeadLetters,
+    turn::Work,
+    vhost::{DeclareQueue, is_kept},
+};
+
+/// A queue: its fixed properties, and behind a lock its state.
+pub struct Queue {
+    /// Unique in the store, never reused.
+    pub id: u64,
+    /// The name within its vhost.
+    pub name: Arc<str>,
+    /// The vhost's name.
+    pub vhost: Arc<str>,
+    /// Survives a restart.
+    pub durable: bool,
+    /// Deleted when its last consumer is gone.
+    pub auto_delete: bool,
+    /// The connection that alone may use it and whose end deletes it.
+    pub exclusive_to: Option<u64>,
+    /// As declared.
+    pub arguments: FieldTable,
+    /// Classic or quorum, as declared.
+    pub kind: Kind,
+    /// Levels, where it has priorities.
+    pub max_priority: Option<u8>,
+    /// Only one consumer at a time is served.
+    pub single_active_consumer: bool,
+    /// What has passed through since start.
+    pub totals: Totals,
+    core: Mutex<Core>,
+}
+
+/// Message counts since start, for rates and metrics.
+#[derive(Debug, Default)]
+pub struct Totals {
+    /// Messages that came in.
+    pub published: AtomicU64,
+    /// Messages handed to consumers and to basic.get.
+    pub delivered: AtomicU64,
+    /// Of those, messages handed out again.
+    pub redelivered: AtomicU64,
+    /// Messages acknowledged.
+    pub acknowledged: AtomicU64,
+}
+
+/// A consumer that wants to be served by a queue.
+pub struct NewConsumer {
+    /// Unique in the broker.
+    pub id: ConsumerId,
+    /// Where its deliveries go.
+    pub outlet: Arc<dyn Outlet>,
+    /// The consumer tag, for listings.
+    pub tag: Arc<str>,
+    /// Messages count as acknowledged when sent.
+    pub no_ack: bool,
+    /// No other consumer may be on the queue.
+    pub exclusive: bool,
+    /// `x-priority`.
+    pub priority: i32,
+    /// Unacked messages at a time; 0 is unlimited.
+    pub prefetch: u32,
+    /// Limits shared with other consumers, in messages: the channel's global prefetch.
+    pub windows: Vec<Arc<Window>>,
+    /// The connection's outbox, in bytes.
+    pub outbox: Arc<Window>,
+    /// As given to basic.consume, for listings.
+    pub arguments: FieldTable,
+}
+
+/// A consumer as listings show it.
+#[derive(Clone)]
+pub struct ConsumerInfo {
+    /// Unique in the broker.
+    pub id: ConsumerId,
+    /// The consumer tag.
+    pub tag: Arc<str>,
+    /// Whether deliveries must be acknowledged.
+    pub ack_required: bool,
+    /// Whether it is alone by right.
+    pub exclusive: bool,
+    /// Unacked messages at a time; 0 is unlimited.
+    pub prefetch: u32,
+    /// `x-priority`.
+    pub priority: i32,
+    /// Whether it is served: false only for those that wait behind a single active consumer.
+    pub active: bool,
+    /// As given to basic.consume.
+    pub arguments: FieldTable,
+    /// The name of the channel it belongs to.
+    pub channel: String,
+}
+
+pub(super) struct Core {
+    pub(super) state: State,
+    consumers: BTreeMap<ConsumerId, Attached>,
+    active: Option<ConsumerId>,
+    pub(super) actions: Vec<Action>,
+    pub(super) wake_at_ms: u64,
+}
+
+struct Attached {
+    outlet: Arc<dyn Outlet>,
+    info: ConsumerInfo,
+}
+
+/// What a command gave back to its caller.
+#[derive(Default)]
+struct Effects {
+    got: Option<Got>,
+    rejected: Vec<Range<u32>>,
+    purged: u64,
+    refusal: Option<Refusal>,
+}
+
+/// The fixed properties of a queue to be.
+pub(crate) struct Blueprint {
+    name: Arc<str>,
+    vhost: Arc<str>,
+    auto_delete: bool,
+    durable: bool,
+    exclusive_to: Option<u64>,
+    arguments: FieldTable,
+    nature: Nature,
+}
+
+impl Blueprint {
+    pub(crate) fn of(vhost: &Arc<str>, declare: &DeclareQueue<'_>, nature: Nature) -> Self {
+        Self {
+            name: declare.name.into(),
+            vhost: Arc::clone(vhost),
+            auto_delete: declare.auto_delete,
+            durable: declare.durable,
+            exclusive_to: declare.exclusive_to,
+            arguments: declare.arguments.clone(),
+            nature,
+        }
+    }
+}
+
+impl Queue {
+    pub(crate) fn new(blueprint: Blueprint, state: State) -> Self {
+        Self {
+            id: blueprint.nature.queue,
+            name: blueprint.name,
+            vhost: blueprint.vhost,
+            durable: blueprint.durable,
+            auto_delete: blueprint.auto_delete,
+            exclusive_to: blueprint.exclusive_to,
+            arguments: blueprint.arguments,
+            kind: blueprint.nature.kind,
+            max_priority: blueprint.nature.max_priority,
+            single_active_consumer: blueprint.nature.single_active_consumer,
+            totals: Totals::default(),
+            core: Mutex::new(Core {
+                state,
+                consumers: BTreeMap::new(),
+                active: None,
+                actions: Vec::new(),
+                wake_at_ms: u64::MAX,
+            }),
+        }
+    }
+
+    /// Whether persistent messages in it, and the queue itself, survive a restart.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        is_kept(self.durable, self.exclusive_to)
+    }
+
+    /// The queue as it was declared.
+    #[must_use]
+    pub fn declaration(&self) -> QueueDeclaration<'_> {
+        QueueDeclaration {
+            vhost: &self.vhost,
+            name: &self.name,
+            durable: self.durable,
+            auto_delete: self.auto_delete,
+            exclusive_to: self.exclusive_to,
+            arguments: &self.arguments,
+        }
+    }
+
+    /// Ready, unacked and consumer counts.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.core.lock().state.counts()
+    }
+
+    /// The consumers, in the order of their ids.
+    #[must_use]
+    pub fn consumers(&self) -> Vec<ConsumerInfo> {
+        let core = self.core.lock();
+        let waits = |id| self.single_active_consumer && core.active != Some(id);
+        core.consumers
+            .iter()
+            .map(|(id, attached)| ConsumerInfo {
+                active: !waits(*id),
+                ..attached.info.clone()
+            })
+            .collect()
+    }
+
+    /// Takes the records picked from a batch; the indexes of those it refuses (`reject-publish`).
+    pub(crate) fn publish(
+        self: &Arc<Self>,
+        turn: &mut Turn<'_>,
+        records: leveret_store::Records,
+        picks: Vec<Range<u32>>,
+    ) -> Vec<Range<u32>> {
+        let count: u64 = picks.iter().map(|pick| u64::from(pick.end - pick.start)).sum();
+        self.totals.published.fetch_add(count, Ordering::Relaxed);
+        self.apply(turn, Command::Publish(Arrivals { records, picks })).rejected
+    }
+
+    /// Attaches a consumer and serves it.
+    ///
+    /// # Errors
+    /// 403 where an exclusive consumer is in the way (RabbitMQ's "in exclusive use").
+    pub fn consume(self: &Arc<Self>, turn: &mut Turn<'_>, consumer: NewConsumer) -> Result<(), Error> {
+        let id = consumer.id;
+        let state = NewConsumerState {
+            id,
+            no_ack: consumer.no_ack,
+            exclusive: consumer.exclusive,
+            priority: consumer.priority,
+            prefetch: consumer.prefetch,
+            windows: consumer.windows,
+            outbox: consumer.outbox,
+        };
+        let attached = Attached {
+            info: ConsumerInfo {
+                id,
+                tag: consumer.tag,
+                ack_required: !consumer.no_ack,
+                exclusive: consumer.exclusive,
+                prefetch: consumer.prefetch,
+                priority: consumer.priority,
+                active: true,
+                arguments: consumer.arguments,
+                channel: consumer.outlet.name(),
+            },
+            outlet: consumer.outlet,
+        };
+        // The outlet stands before the state may deliver to it.
+        self.core.lock().consumers.insert(id, attached);
+        match self.apply(turn, Command::Consume(state)).refusal {
+            None => Ok(()),
+            Some(refusal) => {
+                self.core.lock().consumers.remove(&id);
+                Err(self.refused(refusal))
+            }
+        }
+    }
+
+    /// Detaches a consumer. What it has not settled stays unacked until its channel settles it.
+    pub fn cancel(self: &Arc<Self>, turn: &mut Turn<'_>, consumer: ConsumerId) {
+        self.apply(turn, Command::Cancel(consumer));
+        self.core.lock().consumers.remove(&consumer);
+    }
+
+    /// Takes one message from the front.
+    ///
+    /// # Errors
+    /// 405 for a quorum queue with single active consumer, as RabbitMQ has it.
+    pub fn get(self: &Arc<Self>, turn: &mut Turn<'_>, no_ack: bool) -> Result<Option<Got>, Error> {
+        let effects = self.apply(turn, Command::Get { no_ack });
+        if let Some(refusal) = effects.refusal {
+            return Err(self.refused(refusal));
+        }
+        if let Some(got) = &effects.got {
+            self.count_delivered(std::slice::from_ref(&got.run));
+        }
+        Ok(effects.got)
+    }
+
+    /// Settles messages that were delivered, in the order given.
+    pub fn settle(
+        self: &Arc<Self>,
+        turn: &mut Turn<'_>,
+        consumer: Option<ConsumerId>,
+        runs: Vec<Run>,
+        outcome: Outcome,
+    ) {
+        if matches!(outcome, Outcome::Ack) {
+            let count = runs.iter().map(|run| u64::from(run.count)).sum();
+            self.totals.acknowledged.fetch_add(count, Ordering::Relaxed);
+        }
+        self.apply(turn, Command::Settle { consumer, runs, outcome });
+    }
+
+    /// Serves consumers whose room outside the queue may have come back.
+    pub fn resume(self: &Arc<Self>, turn: &mut Turn<'_>) {
+        self.apply(turn, Command::Resume);
+    }
+
+    /// Removes all ready messages; how many there were.
+    pub fn purge(self: &Arc<Self>, turn: &mut Turn<'_>) -> u64 {
+        self.apply(turn, Command::Purge).purged
+    }
+
+    /// Counts as use for `x-expires`: a passive or repeated declare.
+    pub fn touch(self: &Arc<Self>, turn: &mut Turn<'_>) {
+        self.apply(turn, Command::Touch);
+    }
+
+    /// Applies a change of policy.
+    pub(crate) fn configure(self: &Arc<Self>, turn: &mut Turn<'_>, settings: Settings) {
+        self.apply(turn, Command::Configure(settings));
+    }
+
+    /// The settings in force: arguments and policies merged.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        self.core.lock().state.settings().clone()
+    }
+
+    /// Does what has fallen due.
+    pub(crate) fn tick(self: &Arc<Self>, turn: &mut Turn<'_>) {
+        self.core.lock().wake_at_ms = u64::MAX;
+        self.apply(turn, Command::Tick);
+    }
+
+    /// Ends the queue: its consumers are told, and nothing more is written for it.
+    pub(crate) fn close(self: &Arc<Self>, turn: &mut Turn<'_>) {
+        self.apply(turn, Command::Close);
+        let consumers = std::mem::take(&mut self.core.lock().consumers);
+        for (id, attached) in consumers {
+            attached.outlet.cancelled(id, CancelReason::QueueDeleted);
+        }
+    }
+
+    fn refused(&self, refusal: Refusal) -> Error {
+        let place = format!("queue '{}' in vhost '{}'", self.name, self.vhost);
+        match refusal {
+            Refusal::ExclusiveUse => Error::new(ReplyCode::AccessRefused, format!("{place} in exclusive use")),
+            Refusal::SingleActiveConsumer => Error::new(
+                ReplyCode::ResourceLocked,
+                format!(
+                    "cannot obtain access to locked {place}. basic.get operations are not supported by quorum queues \
+                     with single active consumer"
+                ),
+            ),
+        }
+    }
+
+    fn apply(self: &Arc<Self>, turn: &mut Turn<'_>, command: Command) -> Effects {
+        let mut core = self.core.lock();
+        let core = &mut *core;
+        let mut effects = Effects::default();
+        core.state.apply(turn.now_ms, command, &mut core.actions);
+        // Carrying out an action may bring further ones (a page that was loaded brings deliveries): until none is left.
+        while !core.actions.is_empty() {
+            for action in std::mem::take(&mut core.actions) {
+                self.perform(core, turn, action, &mut effects);
+            }
+        }
+        effects
+    }
+
+    fn perform(self: &Arc<Self>, core: &mut Core, turn: &mut Turn<'_>, action: Action, effects: &mut Effects) {
+        match action {
+            Action::ActiveConsumer(active) => core.active = active,
+            Action::DeadLetter { reason, runs } => {
+                turn.push(Work::DeadLetter(Arc::clone(self), DeadLetters { reason, runs }));
+            }
+            Action::Deliver { consumer, runs } => self.deliver(core, consumer, runs),
+            Action::Dirty => turn.store.dirty(Arc::clone(self) as Arc<dyn Source>),
+            Action::Expired => turn.push(Work::DeleteQueue(Arc::clone(self))),
+            Action::Got(got) => effects.got = got,
+            Action::Load { level, from_seq, bytes_max } => self.load(core, turn, level, from_seq, bytes_max),
+            Action::LoadDue { level, until_ms } => self.load_due(core, turn, level, until_ms),
+            Action::Purged(count) => effects.purged = count,
+            Action::Resume(consumer) => {
+                if let Some(attached) = core.consumers.get(&consumer) {
+                    attached.outlet.room_returned(consumer);
+                }
+            }
+            Action::Refused(refusal) => effects.refusal = Some(refusal),
+            Action::Rejected(ranges) => effects.rejected = ranges,
+            Action::Unused if self.auto_delete => turn.push(Work::DeleteQueue(Arc::clone(self))),
+            Action::Unused => {}
+            Action::WakeAt(due_ms) => self.wake_at(core, turn, due_ms),
+        }
+    }
+
+    fn deliver(self: &Arc<Self>, core: &Core, consumer: ConsumerId, runs: Vec<DeliveryRun>) {
+        self.count_delivered(&runs);
+        if let Some(attached) = core.consumers.get(&consumer) {
+            attached.outlet.deliver(Deliveries {
+                queue: Arc::clone(self),
+                consumer,
+                runs,
+            });
+        }
+    }
+
+    fn count_delivered(&self, runs: &[DeliveryRun]) {
+        let sum = |runs: &mut dyn Iterator<Item = &DeliveryRun>| runs.map(|run| u64::from(run.count)).sum::<u64>();
+        self.totals.delivered.fetch_add(sum(&mut runs.iter()), Ordering::Relaxed);
+        let again = sum(&mut runs.iter().filter(|run| run.redelivered));
+        if again > 0 {
+            self.totals.redelivered.fetch_add(again, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Source for Queue {
+    fn collect(&self, writes: &mut Writes) {
+        self.core.lock().state.collect(writes);
+    }
+
+    fn committed(&self) {
+        self.core.lock().state.committed();
+    }
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Queue({} in {})", self.name, self.vhost)
+    }
+}
+
+impl PartialEq for Queue {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}

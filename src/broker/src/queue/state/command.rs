@@ -1,0 +1,211 @@
+//! What a queue is told and what it answers with.
+
+use std::{ops::Range, sync::Arc};
+
+use leveret_store::{Records, StoredChunk};
+
+use crate::queue::{DeliveryRun, Got, Run, Settings, Window};
+
+/// A consumer's number, unique in the broker.
+pub type ConsumerId = u64;
+
+/// Records of a batch for one queue.
+#[derive(Clone, Debug)]
+pub struct Arrivals {
+    /// The whole batch.
+    pub records: Records,
+    /// The records that go to this queue, ascending.
+    pub picks: Vec<Range<u32>>,
+}
+
+/// A consumer as the state needs to know it.
+#[derive(Clone, Debug)]
+pub struct NewConsumerState {
+    /// Unique in the broker.
+    pub id: ConsumerId,
+    /// What is delivered counts as acknowledged.
+    pub no_ack: bool,
+    /// No other consumer may be on the queue.
+    pub exclusive: bool,
+    /// `x-priority`: higher is served first.
+    pub priority: i32,
+    /// Unacked messages at a time; 0 is unlimited. Without effect for `no_ack`.
+    pub prefetch: u32,
+    /// Limits shared with other consumers, in messages. Without effect for `no_ack`. What was taken is given back by
+    /// their owner when the channel settles.
+    pub windows: Vec<Arc<Window>>,
+    /// What the connection may have waiting to be written, in record bytes. Given back by the connection
+    /// ([`DeliveryRun::bytes_len`]).
+    pub outbox: Arc<Window>,
+}
+
+/// What a consumer says about messages it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done with: the messages are gone.
+    Ack,
+    /// Back to their places in the queue.
+    Requeue {
+        /// Whether it counts towards the delivery limit.
+        count_attempt: bool,
+    },
+    /// Refused: dead-lettered, or dropped where there is no dead-letter exchange.
+    Reject,
+}
+
+/// A chunk found through the store's due index.
+#[derive(Clone, Debug)]
+pub struct DueChunk {
+    /// The due time of the entry.
+    pub due_ms: u64,
+    /// The chunk's first sequence number, as the entry has it.
+    pub first_seq: u64,
+    /// The chunk; `None` if it is no longer there.
+    pub chunk: Option<StoredChunk>,
+}
+
+/// One step of a queue.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// New messages.
+    Publish(Arrivals),
+    /// One message, if there is one.
+    Get {
+        /// Whether it counts as acknowledged.
+        no_ack: bool,
+    },
+    /// A new consumer.
+    Consume(NewConsumerState),
+    /// A consumer goes. Its unacked messages stay unacked until they are settled.
+    Cancel(ConsumerId),
+    /// Messages that were handed out are settled, in the order given. Those not unacked any more are passed over.
+    Settle {
+        /// The consumer whose prefetch they come back to; `None` for basic.get.
+        consumer: Option<ConsumerId>,
+        /// Which.
+        runs: Vec<Run>,
+        /// How.
+        outcome: Outcome,
+    },
+    /// A window that was found empty may have room again.
+    Resume,
+    /// All ready messages go.
+    Purge,
+    /// The queue was declared again: it is in use as far as `x-expires` is concerned. Also the first command of a
+    /// queue brought back at start, which has nothing to do but to say when it wants to be woken.
+    Touch,
+    /// A time asked for by [`Action::WakeAt`] has passed.
+    Tick,
+    /// Policies have changed.
+    Configure(Settings),
+    /// The answer to [`Action::Load`]: the chunks from the sequence number asked for, in order and without omission.
+    Loaded {
+        /// The level asked for.
+        level: u8,
+        /// What was found; empty if there is nothing at or after the sequence number.
+        chunks: Vec<StoredChunk>,
+    },
+    /// The answer to [`Action::LoadDue`].
+    LoadedDue {
+        /// The level asked for.
+        level: u8,
+        /// Entries of the due index up to the time asked for, earliest first, as many as the shell likes.
+        found: Vec<DueChunk>,
+        /// With nothing found: the earliest entry of the level's due index, if it has any.
+        next_due_ms: Option<u64>,
+    },
+    /// The queue is deleted: nothing is delivered or written any more.
+    Close,
+}
+
+/// Why messages leave a queue for its dead-letter exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DeadLetterReason {
+    /// A consumer rejected them.
+    Rejected,
+    /// Their time was over.
+    Expired,
+    /// The queue was too long.
+    MaxLen,
+    /// They were tried too often.
+    DeliveryLimit,
+}
+
+impl DeadLetterReason {
+    /// RabbitMQ's word for it in `x-death`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::MaxLen => "maxlen",
+            Self::DeliveryLimit => "delivery_limit",
+        }
+    }
+}
+
+/// Why a command was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// An exclusive consumer is there, or an exclusive one is wanted where others are (RabbitMQ: 403, in exclusive use).
+    ExclusiveUse,
+    /// basic.get on a quorum queue with single active consumer (RabbitMQ: 405).
+    SingleActiveConsumer,
+}
+
+/// What a step asks the shell to do, in this order.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Messages for a consumer.
+    Deliver {
+        /// For whom.
+        consumer: ConsumerId,
+        /// In order.
+        runs: Vec<DeliveryRun>,
+    },
+    /// The answer to [`Command::Get`]; it may follow only after a [`Action::Load`] has been answered.
+    Got(Option<Got>),
+    /// Indexes of published records that the queue refuses (`reject-publish`).
+    Rejected(Vec<Range<u32>>),
+    /// Messages to be moved to the dead-letter exchange; they are no longer in the queue. Only where there is one.
+    DeadLetter {
+        /// Why.
+        reason: DeadLetterReason,
+        /// Which. A message that never got into the queue has the sequence number `u64::MAX`.
+        runs: Vec<DeliveryRun>,
+    },
+    /// How many messages a purge removed.
+    Purged(u64),
+    /// Read chunks, from the one that holds `from_seq` or else the next, and apply [`Command::Loaded`] before any
+    /// other command.
+    Load {
+        /// Of which level.
+        level: u8,
+        /// Where to begin.
+        from_seq: u64,
+        /// About how much; at least one chunk if there is any.
+        bytes_max: usize,
+    },
+    /// Read chunks through the due index and apply [`Command::LoadedDue`] before any other command.
+    LoadDue {
+        /// Of which level.
+        level: u8,
+        /// The latest due time wanted, inclusive.
+        until_ms: u64,
+    },
+    /// Send [`Command::Tick`] at this time (or soon, if it has passed). Each one replaces those before.
+    WakeAt(u64),
+    /// There is something for [`super::State::collect`]. Not said again until it was called.
+    Dirty,
+    /// Who is served in a queue with single active consumer.
+    ActiveConsumer(Option<ConsumerId>),
+    /// Credit that was taken turned out not to be needed, while another queue found none in that window: the channel
+    /// of this consumer resumes its queues.
+    Resume(ConsumerId),
+    /// The command was refused and changed nothing.
+    Refused(Refusal),
+    /// The last consumer is gone.
+    Unused,
+    /// The queue was not used for its `x-expires`.
+    Expired,
+}

@@ -1,0 +1,101 @@
+//! What consumers say about messages they were given.
+
+use std::ops::Range;
+
+use super::{Action, ConsumerId, DeadLetterReason, Outcome, State};
+use crate::queue::{DeliveryRun, Run};
+
+/// Dead letters of one command, by reason.
+#[derive(Debug, Default)]
+struct Letters {
+    rejected: Vec<DeliveryRun>,
+    over_limit: Vec<DeliveryRun>,
+}
+
+impl State {
+    pub(super) fn settle(
+        &mut self,
+        consumer: Option<ConsumerId>,
+        runs: &[Run],
+        outcome: Outcome,
+        actions: &mut Vec<Action>,
+    ) {
+        let mut letters = Letters::default();
+        let mut settled = 0;
+        let mut parts = std::mem::take(&mut self.parts);
+        for run in runs {
+            let number = usize::from(run.position.level);
+            let Some(level) = self.levels.get_mut(number) else { continue };
+            level.unacked_parts(run.position.seq..run.end_seq(), &mut parts);
+            for part in parts.drain(..) {
+                settled += part.end - part.start;
+                self.settle_part(number, part, outcome, &mut letters);
+            }
+        }
+        self.parts = parts;
+        letters.emit(actions);
+        if let Some(consumer) = consumer {
+            self.consumers.settled(consumer, settled);
+        }
+    }
+
+    /// Dead-letters what had to wait for its records.
+    pub(super) fn bury_condemned(&mut self, number: usize, actions: &mut Vec<Action>) {
+        let mut letters = Letters::default();
+        for (part, reason) in self.levels[number].take_condemned() {
+            self.bury(number, part, reason, &mut letters);
+        }
+        letters.emit(actions);
+    }
+
+    fn settle_part(&mut self, number: usize, part: Range<u64>, outcome: Outcome, letters: &mut Letters) {
+        match outcome {
+            Outcome::Ack => self.levels[number].settle(part),
+            Outcome::Reject => self.bury(number, part, DeadLetterReason::Rejected, letters),
+            Outcome::Requeue { count_attempt: false } => self.levels[number].requeue(part),
+            Outcome::Requeue { count_attempt: true } => {
+                for seq in part {
+                    let limit = self.settings.delivery_limit.unwrap_or(u32::MAX);
+                    if self.levels[number].count_attempt(seq) > limit {
+                        self.bury(number, seq..seq + 1, DeadLetterReason::DeliveryLimit, letters);
+                    } else {
+                        self.levels[number].requeue(seq..seq + 1);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Unacked messages go to the dead-letter exchange, if there is one.
+    fn bury(&mut self, number: usize, part: Range<u64>, reason: DeadLetterReason, letters: &mut Letters) {
+        let level = &mut self.levels[number];
+        if self.settings.dead_letter_exchange.is_some() {
+            if !level.has_data(part.start) {
+                return level.condemn(part, reason);
+            }
+            level.runs(part.clone(), letters.of(reason));
+        }
+        level.settle(part);
+    }
+}
+
+impl Letters {
+    fn of(&mut self, reason: DeadLetterReason) -> &mut Vec<DeliveryRun> {
+        match reason {
+            DeadLetterReason::DeliveryLimit => &mut self.over_limit,
+            _ => &mut self.rejected,
+        }
+    }
+
+    fn emit(self, actions: &mut Vec<Action>) {
+        let by_reason = [
+            (DeadLetterReason::Rejected, self.rejected),
+            (DeadLetterReason::DeliveryLimit, self.over_limit),
+        ];
+        for (reason, runs) in by_reason {
+            if !runs.is_empty() {
+                actions.push(Action::DeadLetter { reason, runs });
+            }
+        }
+    }
+}

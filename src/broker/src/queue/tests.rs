@@ -1,0 +1,10 @@
+//! Tests of the queue's state: rule by rule, and against a model.
+
+mod consuming;
+mod limits;
+mod model;
+mod paging;
+mod properties;
+mod rig;
+mod store;
+mod time;

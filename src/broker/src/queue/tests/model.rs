@@ -1,0 +1,326 @@
+//! What a queue should do, written as plainly as possible: one list of messages, looked through from the front.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::rig::{Id, Message, Output, Seen};
+use crate::queue::{ConsumerId, Nature, Outcome, Overflow, Settings};
+
+/// A message and what has become of it.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) message: Message,
+    pub(super) level: u8,
+    pub(super) timestamp_ms: u64,
+    pub(super) is_ready: bool,
+    pub(super) was_delivered: bool,
+    pub(super) delivery_count: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Consumer {
+    pub(super) id: ConsumerId,
+    pub(super) no_ack: bool,
+    pub(super) priority: i32,
+    pub(super) prefetch: u64,
+    pub(super) unacked: u64,
+    pub(super) uses_window: bool,
+}
+
+/// A limit shared by the consumers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit {
+    pub(super) limit: u64,
+    pub(super) used: u64,
+}
+
+impl Limit {
+    pub(super) fn has_room(self) -> bool {
+        self.limit == 0 || self.used < self.limit
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Model {
+    pub(super) nature: Nature,
+    pub(super) settings: Settings,
+    /// In the order of publishing, which within a level is the order of ids.
+    pub(super) messages: Vec<Kept>,
+    pub(super) consumers: Vec<Consumer>,
+    lines: BTreeMap<i32, VecDeque<ConsumerId>>,
+    active: Option<ConsumerId>,
+    pub(super) window: Limit,
+    pub(super) outbox: Limit,
+    pub(super) now_ms: u64,
+}
+
+/// The length of a record around its body, as the rig makes them.
+const RECORD_OVERHEAD: u64 = 22 + 3 + 2;
+
+impl Model {
+    pub(super) fn new(nature: Nature, settings: Settings, window: u64, outbox: u64, now_ms: u64) -> Self {
+        Self {
+            nature,
+            settings,
+            messages: Vec::new(),
+            consumers: Vec::new(),
+            lines: BTreeMap::new(),
+            active: None,
+            window: Limit { limit: window, used: 0 },
+            outbox: Limit { limit: outbox, used: 0 },
+            now_ms,
+        }
+    }
+
+    pub(super) fn publish(&mut self, messages: &[Message], out: &mut Output) {
+        if self.settings.overflow != Overflow::DropHead && self.would_exceed(messages) {
+            for (index, message) in (0..).zip(messages) {
+                self.append(message);
+                self.serve(out);
+                if self.is_too_long() && self.messages.last().is_some_and(|last| last.message.id == message.id && last.is_ready) {
+                    self.messages.pop();
+                    out.rejected.push(index);
+                    if self.settings.overflow == Overflow::RejectPublishDlx {
+                        self.bury("maxlen", message.id, out);
+                    }
+                }
+            }
+        } else {
+            messages.iter().for_each(|message| self.append(message));
+            self.serve(out);
+        }
+        self.follow_up(out);
+    }
+
+    pub(super) fn get(&mut self, no_ack: bool, out: &mut Output) {
+        self.expire(out);
+        let got = self.front().map(|index| {
+            let seen = self.hand_out(index, no_ack);
+            (seen, self.ready().0)
+        });
+        out.got.push(got);
+        self.follow_up(out);
+    }
+
+    pub(super) fn consume(&mut self, consumer: Consumer, out: &mut Output) {
+        let id = consumer.id;
+        let place = self.consumers.iter().position(|other| other.priority < consumer.priority);
+        self.consumers.insert(place.unwrap_or(self.consumers.len()), consumer);
+        if self.nature.single_active_consumer && self.active.is_none() {
+            self.activate(Some(id), out);
+        }
+        self.join(id);
+        self.follow_up(out);
+    }
+
+    pub(super) fn cancel(&mut self, id: ConsumerId, out: &mut Output) {
+        self.consumers.retain(|consumer| consumer.id != id);
+        self.lines.values_mut().for_each(|line| line.retain(|other| *other != id));
+        if self.active == Some(id) {
+            self.activate(self.consumers.first().map(|first| first.id), out);
+        }
+        out.unused = self.consumers.is_empty();
+        self.follow_up(out);
+    }
+
+    pub(super) fn settle(&mut self, consumer: Option<ConsumerId>, ids: &[Id], outcome: Outcome, out: &mut Output) {
+        let mut settled = 0;
+        for id in ids {
+            let Some(index) = self.messages.iter().position(|kept| kept.message.id == *id && !kept.is_ready) else {
+                continue;
+            };
+            settled += 1;
+            self.settle_one(index, outcome, out);
+        }
+        if let Some(id) = consumer
+            && let Some(consumer) = self.consumers.iter_mut().find(|consumer| consumer.id == id)
+        {
+            consumer.unacked -= settled;
+            self.join(id);
+        }
+        self.follow_up(out);
+    }
+
+    pub(super) fn resume(&mut self, out: &mut Output) {
+        let ids: Vec<ConsumerId> = self.consumers.iter().map(|consumer| consumer.id).collect();
+        ids.into_iter().for_each(|id| self.join(id));
+        self.follow_up(out);
+    }
+
+    pub(super) fn purge(&mut self, out: &mut Output) {
+        out.purged = Some(self.ready().0);
+        self.messages.retain(|kept| !kept.is_ready);
+        self.follow_up(out);
+    }
+
+    pub(super) fn follow_up(&mut self, out: &mut Output) {
+        self.expire(out);
+        self.serve(out);
+        while self.settings.overflow == Overflow::DropHead && self.is_too_long() {
+            let Some(index) = self.front() else { break };
+            let dropped = self.messages.remove(index);
+            self.bury("maxlen", dropped.message.id, out);
+        }
+        out.dead.values_mut().for_each(|ids| ids.sort_unstable());
+    }
+
+    /// What comes back after a crash, if everything so far is on disk.
+    pub(super) fn snapshot(&self) -> Vec<Kept> {
+        let survives = |kept: &&Kept| kept.message.persistent && self.nature.durable;
+        let ready = |kept: &Kept| Kept { is_ready: true, ..kept.clone() };
+        self.messages.iter().filter(survives).map(ready).collect()
+    }
+
+    pub(super) fn crash(&mut self, snapshot: Vec<Kept>) {
+        self.messages = snapshot;
+        self.consumers.clear();
+        self.lines.clear();
+        self.active = None;
+        self.window.used = 0;
+        self.outbox.used = 0;
+    }
+
+    /// Number and bytes of ready messages.
+    pub(super) fn ready(&self) -> (u64, u64) {
+        Self::sum(self.messages.iter().filter(|kept| kept.is_ready))
+    }
+
+    pub(super) fn unacked(&self) -> (u64, u64) {
+        Self::sum(self.messages.iter().filter(|kept| !kept.is_ready))
+    }
+
+    pub(super) fn sum<'a>(messages: impl Iterator<Item = &'a Kept>) -> (u64, u64) {
+        messages.fold((0, 0), |(count, bytes), kept| (count + 1, bytes + body_len(&kept.message)))
+    }
+
+    fn settle_one(&mut self, index: usize, outcome: Outcome, out: &mut Output) {
+        match outcome {
+            Outcome::Ack => {
+                self.messages.remove(index);
+            }
+            Outcome::Reject => {
+                let dead = self.messages.remove(index);
+                self.bury("rejected", dead.message.id, out);
+            }
+            Outcome::Requeue { count_attempt } => {
+                let kept = &mut self.messages[index];
+                kept.is_ready = true;
+                kept.delivery_count += u32::from(count_attempt);
+                let over = count_attempt && self.settings.delivery_limit.is_some_and(|limit| kept.delivery_count > limit);
+                if over {
+                    let dead = self.messages.remove(index);
+                    self.bury("delivery_limit", dead.message.id, out);
+                }
+            }
+        }
+    }
+
+    fn append(&mut self, message: &Message) {
+        self.messages.push(Kept {
+            message: *message,
+            level: message.priority.min(self.nature.max_priority.unwrap_or(0)),
+            timestamp_ms: self.now_ms,
+            is_ready: true,
+            was_delivered: false,
+            delivery_count: 0,
+        });
+    }
+
+    fn expire(&mut self, out: &mut Output) {
+        let (now_ms, ttl_ms) = (self.now_ms, self.settings.ttl_ms);
+        let (gone, kept) = self.messages.drain(..).partition(|kept| kept.is_ready && due_ms(kept, ttl_ms) <= now_ms);
+        self.messages = kept;
+        let gone: Vec<Kept> = gone;
+        gone.iter().for_each(|kept| self.bury("expired", kept.message.id, out));
+    }
+
+    fn serve(&mut self, out: &mut Output) {
+        while let Some(index) = self.front() {
+            let Some(line) = self.lines.iter_mut().rev().map(|(_, line)| line).find(|line| !line.is_empty()) else {
+                return;
+            };
+            let Some(id) = line.pop_front() else { return };
+            let consumer = self.consumers.iter_mut().find(|consumer| consumer.id == id).expect("in line, so there");
+            let has_prefetch = consumer.no_ack || consumer.unacked < consumer.prefetch;
+            let has_window = consumer.no_ack || !consumer.uses_window || self.window.has_room();
+            if !has_prefetch || !has_window || !self.outbox.has_room() {
+                continue;
+            }
+            line.push_back(id);
+            self.outbox.used += body_len(&self.messages[index].message) + RECORD_OVERHEAD;
+            let no_ack = consumer.no_ack;
+            if !no_ack {
+                consumer.unacked += 1;
+                self.window.used += u64::from(consumer.uses_window);
+            }
+            let seen = self.hand_out(index, no_ack);
+            out.delivered.entry(id).or_default().push(seen);
+        }
+    }
+
+    fn hand_out(&mut self, index: usize, no_ack: bool) -> Seen {
+        let kept = &mut self.messages[index];
+        let seen =
+            Seen { id: kept.message.id, redelivered: kept.was_delivered, delivery_count: kept.delivery_count };
+        kept.is_ready = false;
+        kept.was_delivered = true;
+        if no_ack {
+            self.messages.remove(index);
+        }
+        seen
+    }
+
+    fn front(&self) -> Option<usize> {
+        let ready = self.messages.iter().enumerate().filter(|(_, kept)| kept.is_ready);
+        ready.min_by_key(|(_, kept)| (u8::MAX - kept.level, kept.message.id)).map(|(index, _)| index)
+    }
+
+    fn would_exceed(&self, messages: &[Message]) -> bool {
+        let (count, bytes) = self.ready();
+        let bytes = bytes + messages.iter().map(body_len).sum::<u64>();
+        self.exceeds(count + messages.len() as u64, bytes)
+    }
+
+    fn is_too_long(&self) -> bool {
+        let (count, bytes) = self.ready();
+        self.exceeds(count, bytes)
+    }
+
+    fn exceeds(&self, count: u64, bytes: u64) -> bool {
+        self.settings.max_length.is_some_and(|max| count > max)
+            || self.settings.max_length_bytes.is_some_and(|max| bytes > max)
+    }
+
+    fn bury(&self, reason: &'static str, id: Id, out: &mut Output) {
+        if self.settings.dead_letter_exchange.is_some() {
+            out.dead.entry(reason).or_default().push(id);
+        }
+    }
+
+    fn activate(&mut self, id: Option<ConsumerId>, out: &mut Output) {
+        self.active = id;
+        out.active.push(id);
+        if let Some(id) = id {
+            self.join(id);
+        }
+    }
+
+    fn join(&mut self, id: ConsumerId) {
+        let Some(consumer) = self.consumers.iter().find(|consumer| consumer.id == id) else { return };
+        if self.nature.single_active_consumer && self.active != Some(id) {
+            return;
+        }
+        let line = self.lines.entry(consumer.priority).or_default();
+        if !line.contains(&id) {
+            line.push_back(id);
+        }
+    }
+}
+
+pub(super) fn due_ms(kept: &Kept, ttl_ms: Option<u64>) -> u64 {
+    let own_ms = kept.message.expiration_ms.map_or(u64::MAX, |expiration_ms| kept.timestamp_ms + expiration_ms);
+    own_ms.min(ttl_ms.map_or(u64::MAX, |ttl_ms| kept.timestamp_ms + ttl_ms))
+}
+
+fn body_len(message: &Message) -> u64 {
+    message.body_len.max(8) as u64
+}

@@ -1,0 +1,251 @@
+//! From a publish to queues: what is the same for every exchange type.
+//!
+//! An exchange's router gives destinations. Here they are followed: queues are looked up, exchanges are routed through
+//! in turn, each once, and the alternate exchange takes what an exchange has no destination for. Routing keys in the
+//! headers CC and BCC count like the message's own. A queue gets a message once, however many ways lead to it.
+
+use std::{borrow::Cow, collections::HashSet};
+
+use leveret_amqp::{FieldValue, OwnedProperties, Properties, RawTable};
+
+use crate::{
+    Error,
+    exchange::{Destination, RouteInput},
+    topology::{DEFAULT_EXCHANGE, Entry, Exchange, Topology},
+};
+
+const CARBON_COPIES: &str = "CC";
+const BLIND_CARBON_COPIES: &str = "BCC";
+
+/// Appends the queues that a message published to `exchange` goes to. True where they depend on exchange and routing
+/// key alone, so that they may be kept for as long as the topology's generation stands still.
+///
+/// # Errors
+/// 404 for an unknown exchange, 403 for an internal one, 406 for malformed CC or BCC and for an exchange on the way whose
+/// type is missing.
+pub fn route<Q: Clone>(
+    topology: &Topology<Q>,
+    exchange: &str,
+    routing_key: &[u8],
+    headers: Option<RawTable<'_>>,
+    out: &mut Vec<Q>,
+) -> Result<bool, Error> {
+    let entry = topology.entry(exchange)?;
+    check_publish(&entry.exchange, topology.vhost())?;
+    follow(topology, entry, RouteInput { routing_key, headers }, out)
+}
+
+/// As [`route`], for messages that come from the broker itself (dead letters, traces): internal exchanges take them.
+///
+/// # Errors
+/// As [`route`], except for 403.
+pub fn route_internally<Q: Clone>(
+    topology: &Topology<Q>,
+    exchange: &str,
+    routing_key: &[u8],
+    headers: Option<RawTable<'_>>,
+    out: &mut Vec<Q>,
+) -> Result<bool, Error> {
+    follow(topology, topology.entry(exchange)?, RouteInput { routing_key, headers }, out)
+}
+
+fn follow<Q: Clone>(
+    topology: &Topology<Q>,
+    entry: &Entry,
+    input: RouteInput<'_>,
+    out: &mut Vec<Q>,
+) -> Result<bool, Error> {
+    let copies = input.headers.map_or_else(|| Ok(Vec::new()), |headers| copied_keys(headers, input.routing_key))?;
+    let mut walk = Walk::new(topology, entry, input, &copies, out);
+    walk.run()?;
+    Ok(walk.cacheable)
+}
+
+/// Refuses clients that publish to an internal exchange.
+///
+/// # Errors
+/// 403.
+pub fn check_publish(exchange: &Exchange, vhost: &str) -> Result<(), Error> {
+    if exchange.internal { Err(Error::internal_exchange(&exchange.name, vhost)) } else { Ok(()) }
+}
+
+/// Whether the message's headers add routing keys, or are malformed: then its route is not to be taken from a cache.
+/// Costs a step for each header.
+#[must_use]
+pub fn has_carbon_copies(properties: &Properties<'_>) -> bool {
+    properties.headers.is_some_and(mentions_copies)
+}
+
+/// The raw properties without BCC, which the recipients must not see. Copied only where there is a BCC.
+///
+/// # Errors
+/// 502 for malformed headers.
+pub fn without_bcc<'a>(properties: &Properties<'_>, raw: &'a [u8]) -> Result<Cow<'a, [u8]>, Error> {
+    let Some(headers) = properties.headers.filter(|headers| mentions_copies(*headers)) else {
+        return Ok(Cow::Borrowed(raw));
+    };
+    if headers.find_raw(BLIND_CARBON_COPIES)?.is_none() {
+        return Ok(Cow::Borrowed(raw));
+    }
+    let mut properties = OwnedProperties::try_from(properties)?;
+    if let Some(headers) = &mut properties.headers {
+        headers.remove(BLIND_CARBON_COPIES);
+    }
+    Ok(Cow::Owned(properties.to_raw()))
+}
+
+fn mentions_copies(headers: RawTable<'_>) -> bool {
+    headers.iter().any(|entry| match entry {
+        Ok((name, _)) => name == CARBON_COPIES.as_bytes() || name == BLIND_CARBON_COPIES.as_bytes(),
+        // Whoever looks closer will find the error.
+        Err(_) => true,
+    })
+}
+
+/// The routing keys in CC and BCC, without repetitions and without the message's own.
+fn copied_keys(headers: RawTable<'_>, routing_key: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+    let mut keys = Vec::new();
+    if !mentions_copies(headers) {
+        return Ok(keys);
+    }
+    for name in [CARBON_COPIES, BLIND_CARBON_COPIES] {
+        match headers.find(name)? {
+            None => {}
+            Some(FieldValue::Array(values)) => keys.extend(values.into_iter().filter_map(key)),
+            Some(other) => return Err(bad_copies(name, &other)),
+        }
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    keys.retain(|key| key != routing_key);
+    Ok(keys)
+}
+
+/// What is no string is not a key, and passed over, as in RabbitMQ.
+fn key(value: FieldValue) -> Option<Vec<u8>> {
+    match value {
+        FieldValue::LongString(key) => Some(key),
+        _ => None,
+    }
+}
+
+fn bad_copies(name: &str, value: &FieldValue) -> Error {
+    let kind = value.type_name();
+    Error::precondition_failed(format!("invalid message: {{unacceptable_type_in_header,\"{name}\",{kind}}}"))
+}
+
+/// One message's way through the exchanges.
+struct Walk<'a, 'o, Q> {
+    topology: &'a Topology<Q>,
+    input: RouteInput<'a>,
+    copies: &'a [Vec<u8>],
+    start: &'a Entry,
+    /// Exchanges to go through yet, and all but the first that were ever among them.
+    pending: Vec<&'a Entry>,
+    visited: HashSet<&'a str, ahash::RandomState>,
+    found: Vec<Destination>,
+    /// Queues in `out`; kept from where one could come again, which it cannot with one exchange and one key.
+    taken: Option<HashSet<&'a str, ahash::RandomState>>,
+    cacheable: bool,
+    out: &'o mut Vec<Q>,
+}
+
+impl<'a, 'o, Q: Clone> Walk<'a, 'o, Q> {
+    fn new(
+        topology: &'a Topology<Q>,
+        start: &'a Entry,
+        input: RouteInput<'a>,
+        copies: &'a [Vec<u8>],
+        out: &'o mut Vec<Q>,
+    ) -> Self {
+        Self {
+            topology,
+            input,
+            copies,
+            start,
+            pending: Vec::new(),
+            visited: HashSet::default(),
+            found: Vec::new(),
+            taken: (!copies.is_empty()).then(HashSet::default),
+            cacheable: copies.is_empty(),
+            out,
+        }
+    }
+
+    fn run(&mut self) -> Result<(), Error> {
+        let mut next = Some(self.start);
+        while let Some(entry) = next {
+            if *entry.exchange.name == *DEFAULT_EXCHANGE {
+                self.by_name();
+            } else if !self.through(entry)?
+                && let Some(alternate) = entry.exchange.alternate()
+            {
+                self.visit(alternate);
+            }
+            next = self.pending.pop();
+        }
+        Ok(())
+    }
+
+    /// The default exchange: a key is the name of a queue.
+    fn by_name(&mut self) {
+        for key in std::iter::once(self.input.routing_key).chain(self.copies.iter().map(Vec::as_slice)) {
+            if let Ok(name) = str::from_utf8(key) {
+                self.take_queue(name);
+            }
+        }
+    }
+
+    /// Takes what the exchange's router gives for every key. True where that is anything.
+    fn through(&mut self, entry: &Entry) -> Result<bool, Error> {
+        let router = entry.router.as_ref().map_err(Error::clone)?;
+        self.cacheable &= router.cacheable();
+        router.route(&self.input, &mut self.found);
+        let mut matched = self.take_found();
+        if router.uses_routing_key() {
+            for key in self.copies {
+                router.route(&RouteInput { routing_key: key, ..self.input }, &mut self.found);
+                matched |= self.take_found();
+            }
+        }
+        Ok(matched)
+    }
+
+    fn take_found(&mut self) -> bool {
+        let mut found = std::mem::take(&mut self.found);
+        let leads_on = found.iter().any(|destination| matches!(destination, Destination::Exchange(_)));
+        if leads_on && self.taken.is_none() {
+            // Nothing was taken before: without further exchanges and keys, this is the only time.
+            self.taken = Some(HashSet::default());
+        }
+        let any = !found.is_empty();
+        for destination in found.drain(..) {
+            match destination {
+                Destination::Queue(name) => self.take_queue(&name),
+                Destination::Exchange(name) => self.visit(&name),
+            }
+        }
+        // Keeps its memory for the next key.
+        self.found = found;
+        any
+    }
+
+    fn take_queue(&mut self, name: &str) {
+        let Some((name, queue)) = self.topology.queue_entry(name) else { return };
+        if self.taken.as_mut().is_none_or(|taken| taken.insert(name)) {
+            self.out.push(queue.clone());
+        }
+    }
+
+    /// Puts an exchange on the way, once. One that does not exist is passed over: it may be declared later.
+    fn visit(&mut self, name: &str) {
+        let Some(entry) = self.topology.find_entry(name) else { return };
+        if !std::ptr::eq(entry, self.start) && self.visited.insert(&entry.exchange.name) {
+            self.pending.push(entry);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "routing_tests.rs"]
+mod tests;

@@ -1,0 +1,64 @@
+//! Declaring, finding, binding and deleting exchanges.
+
+use std::sync::Arc;
+
+use super::VHost;
+use crate::{
+    Error, Turn,
+    exchange::{Binding, Destination},
+    topology::{DeclareExchange, Exchange},
+};
+
+impl VHost {
+    /// Declares an exchange, or finds that an equivalent one exists.
+    ///
+    /// # Errors
+    /// 403 for reserved names, 406 for an unknown type, bad or inequivalent arguments.
+    pub fn declare_exchange(&self, turn: &mut Turn<'_>, declare: &DeclareExchange<'_>) -> Result<(), Error> {
+        self.change(turn, |topology| Ok(((), topology.declare_exchange(declare)?)))?;
+        self.apply_policies_to_exchange(turn, declare.name);
+        Ok(())
+    }
+
+    /// The exchange of that name.
+    ///
+    /// # Errors
+    /// 404.
+    pub fn exchange(&self, name: &str) -> Result<Arc<Exchange>, Error> {
+        self.topology.read().exchange(name).cloned()
+    }
+
+    /// Deletes an exchange with its bindings. One that is not there is a success.
+    ///
+    /// # Errors
+    /// 403 for the pre-declared ones, 406 where `if_unused` and it has bindings.
+    pub fn delete_exchange(&self, turn: &mut Turn<'_>, name: &str, if_unused: bool) -> Result<(), Error> {
+        self.change(turn, |topology| Ok(((), topology.delete_exchange(name, if_unused)?)))
+    }
+
+    /// Adds a binding. `connection_id` is who asks, since a queue may be exclusive.
+    ///
+    /// # Errors
+    /// 404 where an end is missing, 405 where the queue is another connection's, 403 for the default exchange.
+    pub fn bind(&self, turn: &mut Turn<'_>, binding: Binding, connection_id: u64) -> Result<(), Error> {
+        self.check_destination(&binding.destination, connection_id)?;
+        self.change(turn, |topology| Ok(((), topology.bind(binding)?)))
+    }
+
+    /// Removes a binding. One that is not there is a success.
+    ///
+    /// # Errors
+    /// 405 where the queue is another connection's, 403 for the default exchange.
+    pub fn unbind(&self, turn: &mut Turn<'_>, binding: &Binding, connection_id: u64) -> Result<(), Error> {
+        self.check_destination(&binding.destination, connection_id)?;
+        self.change(turn, |topology| Ok(((), topology.unbind(binding)?)))
+    }
+
+    fn check_destination(&self, destination: &Destination, connection_id: u64) -> Result<(), Error> {
+        match destination {
+            Destination::Queue(name) if self.find_queue(name).is_some() => self.queue(name, connection_id).map(|_| ()),
+            // A missing end is the topology's to refuse.
+            Destination::Queue(_) | Destination::Exchange(_) => Ok(()),
+        }
+    }
+}

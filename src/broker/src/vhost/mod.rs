@@ -1,0 +1,166 @@
+//! A virtual host: the exchanges, bindings and queues under one name.
+//!
+//! The topology is plain data behind a read-write lock that is held for a look-up or a change and never across
+//! anything else but the note of that change to the store's next cut. Publishers do not come here for each message: they
+//! keep routes for as long as [`VHost::generation`] stands still.
+
+mod exchanges;
+mod policies;
+mod queues;
+mod remember;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use leveret_amqp::Properties;
+use parking_lot::{Mutex, RwLock};
+
+use crate::{
+    Error, Turn,
+    exchange::{Binding, ExchangeTypes},
+    queue::Queue,
+    routing,
+    topology::{Change, DeclareExchange, Exchange, Topology},
+};
+
+pub use queues::DeclareQueue;
+pub(crate) use queues::is_kept;
+pub(crate) use remember::{forget, remember, vhost_record};
+
+/// Bytes of a vhost's name, as a short string has it.
+const NAME_BYTES_MAX: usize = 255;
+
+/// A virtual host.
+pub struct VHost {
+    /// Its name.
+    pub name: Arc<str>,
+    topology: RwLock<Topology<Arc<Queue>>>,
+    generation: AtomicU64,
+    exclusive: Mutex<HashMap<u64, Vec<Weak<Queue>>>>,
+}
+
+impl VHost {
+    /// A vhost with the pre-declared exchanges.
+    pub(crate) fn new(name: &str, types: &ExchangeTypes) -> Self {
+        Self {
+            name: name.into(),
+            topology: RwLock::new(Topology::new(name, types.clone())),
+            generation: AtomicU64::new(0),
+            exclusive: Mutex::default(),
+        }
+    }
+
+    /// Changes whenever a route may have changed.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// The queues a message goes to, and whether that depends on exchange and routing key alone.
+    ///
+    /// # Errors
+    /// 404 for an unknown exchange, 403 for an internal one, 406 for malformed CC or BCC headers or an exchange whose
+    /// type is missing.
+    pub fn route(
+        &self,
+        exchange: &str,
+        routing_key: &[u8],
+        properties: &Properties<'_>,
+    ) -> Result<(Vec<Arc<Queue>>, bool), Error> {
+        let mut queues = Vec::new();
+        let topology = self.topology.read();
+        let cacheable = routing::route(&topology, exchange, routing_key, properties.headers, &mut queues)?;
+        Ok((queues, cacheable))
+    }
+
+    /// As [`Self::route`], for messages that come from the broker itself: internal exchanges take them.
+    ///
+    /// # Errors
+    /// As [`Self::route`], but for 403.
+    pub(crate) fn route_internally(
+        &self,
+        exchange: &str,
+        routing_key: &[u8],
+        properties: &Properties<'_>,
+    ) -> Result<Vec<Arc<Queue>>, Error> {
+        let mut queues = Vec::new();
+        routing::route_internally(&self.topology.read(), exchange, routing_key, properties.headers, &mut queues)?;
+        Ok(queues)
+    }
+
+    /// The queues, by name.
+    #[must_use]
+    pub fn queues(&self) -> Vec<Arc<Queue>> {
+        let mut queues: Vec<_> = self.topology.read().queues().cloned().collect();
+        queues.sort_by(|one, other| one.name.cmp(&other.name));
+        queues
+    }
+
+    /// The exchanges, by name.
+    #[must_use]
+    pub fn exchanges(&self) -> Vec<Arc<Exchange>> {
+        let mut exchanges: Vec<_> = self.topology.read().exchanges().cloned().collect();
+        exchanges.sort_by(|one, other| one.name.cmp(&other.name));
+        exchanges
+    }
+
+    /// The bindings, those of the default exchange to every queue not among them.
+    #[must_use]
+    pub fn bindings(&self) -> Vec<Binding> {
+        self.topology.read().bindings().cloned().collect()
+    }
+
+    pub(crate) fn restore_exchange(&self, declare: &DeclareExchange<'_>) {
+        self.topology.write().restore_exchange(declare);
+    }
+
+    /// False where one of its ends is missing.
+    pub(crate) fn restore_binding(&self, binding: Binding) -> bool {
+        self.topology.write().restore_binding(binding)
+    }
+
+    /// Ends every queue; their consumers are told.
+    pub(crate) fn close(&self, turn: &mut Turn<'_>) {
+        for queue in self.queues() {
+            self.remove_queue(turn, &queue);
+        }
+    }
+
+    /// Deletes the exclusive queues of a connection that has ended.
+    pub fn release_connection(&self, turn: &mut Turn<'_>, connection_id: u64) {
+        let queues = self.exclusive.lock().remove(&connection_id).unwrap_or_default();
+        for queue in queues.iter().filter_map(Weak::upgrade) {
+            self.remove_queue(turn, &queue);
+        }
+    }
+
+    /// Applies a change of the topology and notes what of it is durable for the store's next cut. Both happen under
+    /// the topology's lock, so that the catalogue sees changes of one thing in the order in which they were made.
+    fn change<T>(
+        &self,
+        turn: &Turn<'_>,
+        change: impl FnOnce(&mut Topology<Arc<Queue>>) -> Result<(T, Change), Error>,
+    ) -> Result<T, Error> {
+        let mut topology = self.topology.write();
+        let (result, change) = change(&mut topology)?;
+        self.generation.store(topology.generation(), Ordering::Release);
+        remember::change(&turn.store, &topology, &change);
+        Ok(result)
+    }
+}
+
+/// Refuses what cannot be a vhost's name.
+pub(crate) fn check_name(name: &str) -> Result<(), Error> {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        return Err(Error::precondition_failed(format!(
+            "invalid vhost name: it must have 1 to {NAME_BYTES_MAX} bytes, this one has {}",
+            name.len()
+        )));
+    }
+    Ok(())
+}

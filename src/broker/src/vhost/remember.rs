@@ -1,0 +1,102 @@
+//! What of a vhost goes to the catalogue: durable exchanges, queues that are kept, and bindings between the two.
+//!
+//! Called under the topology's lock; the store only notes the record for its next cut.
+
+use std::sync::Arc;
+
+use leveret_store::Turn;
+
+use crate::{
+    catalogue::{BindingRecord, ExchangeRecord, Meta, QueueRecord, Record, VHostRecord},
+    exchange::{Binding, Destination},
+    queue::Queue,
+    topology::{Change, Exchange, RESERVED_PREFIX, Topology},
+};
+
+/// Notes a record, new or changed.
+pub(crate) fn remember(turn: &Turn<'_>, record: &Record) {
+    turn.catalogue(|writes| writes.put_catalogue(record.key(), record.value()));
+}
+
+/// Notes that a record is gone.
+pub(crate) fn forget(turn: &Turn<'_>, record: &Record) {
+    turn.catalogue(|writes| writes.delete_catalogue(record.key()));
+}
+
+pub(crate) fn vhost_record(name: &str) -> Record {
+    Record::VHost(VHostRecord { name: name.into(), ..VHostRecord::default() })
+}
+
+pub(super) fn change(turn: &Turn<'_>, topology: &Topology<Arc<Queue>>, change: &Change) {
+    let vhost = topology.vhost();
+    // What is gone goes first: a change may put something of the same key in its place.
+    for binding in &change.removed_bindings {
+        forget(turn, &binding_record(vhost, binding));
+    }
+    for exchange in change.removed_exchanges.iter().filter(|exchange| is_kept(exchange)) {
+        forget(turn, &exchange_record(vhost, exchange));
+    }
+    for exchange in change.added_exchanges.iter().filter(|exchange| is_kept(exchange)) {
+        remember(turn, &exchange_record(vhost, exchange));
+    }
+    for binding in change.added_bindings.iter().filter(|binding| has_kept_ends(topology, binding)) {
+        remember(turn, &binding_record(vhost, binding));
+    }
+}
+
+/// Notes a new queue together with the next id, so that no id is ever given twice.
+pub(super) fn queue(turn: &Turn<'_>, queue: &Queue, next_queue_id: u64) {
+    if queue.is_kept() {
+        remember(turn, &Record::Meta(Meta { next_queue_id }));
+        remember(turn, &queue_record(queue));
+    }
+}
+
+/// Notes that a queue is gone with all its messages.
+pub(super) fn queue_gone(turn: &Turn<'_>, queue: &Queue) {
+    if queue.is_kept() {
+        forget(turn, &queue_record(queue));
+        turn.catalogue(|writes| writes.delete_queue(queue.id));
+    }
+}
+
+fn queue_record(queue: &Queue) -> Record {
+    Record::Queue(QueueRecord {
+        id: queue.id,
+        vhost: Arc::clone(&queue.vhost),
+        name: Arc::clone(&queue.name),
+        durable: queue.durable,
+        auto_delete: queue.auto_delete,
+        arguments: queue.arguments.clone(),
+    })
+}
+
+fn exchange_record(vhost: &Arc<str>, exchange: &Exchange) -> Record {
+    Record::Exchange(ExchangeRecord {
+        vhost: Arc::clone(vhost),
+        name: Arc::clone(&exchange.name),
+        kind: Arc::clone(&exchange.kind),
+        durable: exchange.durable,
+        auto_delete: exchange.auto_delete,
+        internal: exchange.internal,
+        arguments: exchange.arguments.clone(),
+    })
+}
+
+fn binding_record(vhost: &Arc<str>, binding: &Binding) -> Record {
+    Record::Binding(BindingRecord::new(vhost, binding))
+}
+
+/// Pre-declared exchanges are made anew with every start.
+fn is_kept(exchange: &Exchange) -> bool {
+    exchange.durable && !exchange.name.starts_with(RESERVED_PREFIX)
+}
+
+fn has_kept_ends(topology: &Topology<Arc<Queue>>, binding: &Binding) -> bool {
+    let is_durable = |name: &str| topology.exchange(name).is_ok_and(|exchange| exchange.durable);
+    is_durable(&binding.source)
+        && match &binding.destination {
+            Destination::Exchange(name) => is_durable(name),
+            Destination::Queue(name) => topology.queue(name).is_some_and(|queue| queue.is_kept()),
+        }
+}
