@@ -59,11 +59,7 @@ impl Broker {
     ///
     /// # Errors
     /// Where there is no such user, or a pattern does not compile.
-    pub fn set_topic_permissions(
-        &self,
-        turn: &mut Turn<'_>,
-        permissions: TopicPermissions,
-    ) -> Result<(), AccessError> {
+    pub fn set_topic_permissions(&self, turn: &mut Turn<'_>, permissions: TopicPermissions) -> Result<(), AccessError> {
         let permissions = self.access().set_topic_permissions(permissions)?;
         self.note_topic_permissions(turn, &permissions);
         Ok(())

@@ -117,8 +117,8 @@ impl Broker {
         Ok(created)
     }
 
-    /// Deletes a vhost with all that is in it, its permissions and policies included; false where there is none.
-    pub fn delete_vhost(&self, turn: &mut Turn<'_>, name: &str) -> bool {
+    /// Takes a vhost out and ends its queues; false where there is none. The rest is [`Self::remove_vhost`]'s.
+    pub(crate) fn delete_vhost(&self, turn: &mut Turn<'_>, name: &str) -> bool {
         let Some((_, vhost)) = self.vhosts.remove(name) else { return false };
         vhost.close(turn);
         vhost::forget(&turn.store, &vhost::vhost_record(name));

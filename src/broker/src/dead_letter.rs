@@ -31,10 +31,7 @@ pub(crate) fn deliver(turn: &mut Turn<'_>, source: &Arc<Queue>, letters: &DeadLe
     let settings = source.settings();
     let Some(exchange) = settings.dead_letter_exchange else { return };
     turn.broker.totals().count_dead_letters(letters.reason, letters.runs.iter().map(|run| u64::from(run.count)).sum());
-    let address = Address {
-        exchange: &exchange,
-        routing_key: settings.dead_letter_routing_key.as_deref(),
-    };
+    let address = Address { exchange: &exchange, routing_key: settings.dead_letter_routing_key.as_deref() };
     for run in &letters.runs {
         for index in run.first..run.first + run.count {
             let Some(record) = RecordView::parse(run.records.record(index as usize)) else { continue };

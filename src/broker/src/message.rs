@@ -168,10 +168,7 @@ pub fn expiration_ms(properties: &Properties<'_>) -> Result<Option<u64>, Error> 
     let text = String::from_utf8_lossy(text);
     match parse_expiration(&text) {
         Ok(expiration_ms) => Ok(Some(expiration_ms)),
-        Err(reason) => Err(Error::new(
-            ReplyCode::PreconditionFailed,
-            format!("invalid expiration '{text}': {reason}"),
-        )),
+        Err(reason) => Err(Error::new(ReplyCode::PreconditionFailed, format!("invalid expiration '{text}': {reason}"))),
     }
 }
 

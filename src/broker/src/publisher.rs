@@ -88,10 +88,7 @@ impl Publisher {
             return Ok(Routing { routed: false, durable: false });
         }
         let persistent = publish.properties.delivery_mode == Some(message::PERSISTENT);
-        let routing = Routing {
-            routed: true,
-            durable: persistent && route.any_durable,
-        };
+        let routing = Routing { routed: true, durable: persistent && route.any_durable };
         self.append(turn, publish, persistent, tag, route)?;
         Ok(routing)
     }

@@ -37,10 +37,7 @@ impl Timers {
     pub(crate) fn schedule(&self, queue: &Arc<Queue>, due_ms: u64) {
         let mut heap = self.heap.lock();
         let is_next = heap.entries.peek().is_none_or(|Reverse(next)| due_ms < next.due_ms);
-        heap.entries.push(Reverse(Entry {
-            due_ms,
-            queue: Arc::downgrade(queue),
-        }));
+        heap.entries.push(Reverse(Entry { due_ms, queue: Arc::downgrade(queue) }));
         if is_next {
             self.changed.notify_one();
         }

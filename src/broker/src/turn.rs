@@ -41,12 +41,7 @@ pub(crate) enum Work {
 
 impl<'a> Turn<'a> {
     pub(crate) fn new(broker: &'a Broker, now_ms: u64) -> Self {
-        Self {
-            now_ms,
-            store: broker.store().turn(),
-            broker,
-            work: VecDeque::new(),
-        }
+        Self { now_ms, store: broker.store().turn(), broker, work: VecDeque::new() }
     }
 
     /// Runs `waiter` on the committer's thread once everything done so far is as durable as the store is configured

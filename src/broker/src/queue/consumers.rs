@@ -9,11 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    ConsumerId, DeliveryRun, NewConsumerState, Refusal, Window,
-    segment::Stretch,
-    state::Action,
-};
+use super::{ConsumerId, DeliveryRun, NewConsumerState, Refusal, Window, segment::Stretch, state::Action};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -59,10 +55,7 @@ pub(crate) struct Share {
 
 impl Consumers {
     pub(crate) fn new(single_active: bool) -> Self {
-        Self {
-            single_active,
-            ..Self::default()
-        }
+        Self { single_active, ..Self::default() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -205,10 +198,7 @@ impl Consumers {
         member.in_line = true;
         let place = self.lines.partition_point(|line| line.priority > member.priority);
         if self.lines.get(place).is_none_or(|line| line.priority != member.priority) {
-            let line = Line {
-                priority: member.priority,
-                waiting: VecDeque::with_capacity(1),
-            };
+            let line = Line { priority: member.priority, waiting: VecDeque::with_capacity(1) };
             self.lines.insert(place, line);
         }
         self.lines[place].waiting.push_back(id);

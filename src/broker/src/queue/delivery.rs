@@ -26,10 +26,7 @@ impl DeliveryRun {
     /// The places of the messages, as a settle names them.
     #[must_use]
     pub fn run(&self) -> Run {
-        Run {
-            position: self.position,
-            count: self.count,
-        }
+        Run { position: self.position, count: self.count }
     }
 
     /// The record of the message at `index` within the run.

@@ -120,18 +120,12 @@ impl Level {
         level.writing.log_written = Some(log);
         if log.count > 0 && log.head_seq < log.next_seq {
             level.cursor = log.head_seq;
-            level.ready = Totals {
-                count: log.count,
-                bytes: log.bytes,
-            };
+            level.ready = Totals { count: log.count, bytes: log.bytes };
             level.on_disk = level.ready;
             // Nothing is known of timestamps and due times: look at the first opportunity.
             level.hint.oldest_ms = 0;
             level.disk_due_ms = 0;
-            level.spans.push(Span::OnDisk(OnDisk {
-                seqs: log.head_seq..log.next_seq,
-                oldest_ms: 0,
-            }));
+            level.spans.push(Span::OnDisk(OnDisk { seqs: log.head_seq..log.next_seq, oldest_ms: 0 }));
         }
         level
     }
@@ -220,10 +214,7 @@ impl Level {
             records: stretch.records.clone(),
             first: stretch.first + from,
             count,
-            position: Position {
-                level: self.number,
-                seq,
-            },
+            position: Position { level: self.number, seq },
             redelivered: seq < self.delivered_until,
             delivery_count: stretch.attempts,
         }
@@ -251,13 +242,17 @@ impl Level {
         if clipped.is_empty() {
             return;
         }
-        for handed_out in self.requeued.outside(clipped) {
-            for segment in self.spans.segments_from(handed_out.start) {
-                if segment.first_seq >= handed_out.end {
-                    break;
-                }
+        let spans = &mut self.spans;
+        let mut collect = |handed_out: Range<u64>| {
+            let reached = spans.segments_from(handed_out.start);
+            for segment in reached.take_while(|segment| segment.first_seq < handed_out.end) {
                 parts.extend(segment.live_parts(handed_out.clone()));
             }
+        };
+        if self.requeued.is_empty() {
+            collect(clipped);
+        } else {
+            self.requeued.outside(clipped).for_each(collect);
         }
     }
 

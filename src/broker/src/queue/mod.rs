@@ -9,6 +9,7 @@ mod delivery;
 mod level;
 mod outlet;
 mod paging;
+mod pieces;
 mod position;
 mod ranges;
 mod segment;

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use leveret_store::{LogId, Store, StoreError};
 
-use super::{Command, DueChunk, shell::{Core, Queue}};
+use super::{
+    Command, DueChunk,
+    shell::{Core, Queue},
+};
 use crate::Turn;
 
 impl Queue {

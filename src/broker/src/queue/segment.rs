@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, ops::Range};
 use leveret_store::{Marks, Piece, Records, StoredChunk};
 
 use super::{
+    pieces::{continues, for_each_record, piece_at, piece_end, pieces_of, record_index},
     settled::Settled,
     totals::{Expiry, Totals},
 };
@@ -23,10 +24,7 @@ pub(crate) struct Arrival {
 
 impl Arrival {
     pub(crate) fn totals(&self) -> Totals {
-        Totals {
-            count: self.picks.len() as u64,
-            bytes: self.body_bytes,
-        }
+        Totals { count: self.picks.len() as u64, bytes: self.body_bytes }
     }
 }
 
@@ -162,7 +160,9 @@ impl Segment {
         self.floor.merge(arrival.expiry);
         if let Data::Pieces(pieces) = &mut self.data {
             match pieces.last_mut() {
-                Some(last) if continues(last, &arrival) => last.picks.end = arrival.picks.end,
+                Some(last) if continues(last, &arrival.records, arrival.picks.start) => {
+                    last.picks.end = arrival.picks.end;
+                }
                 _ => pieces.push(Piece {
                     records: arrival.records,
                     picks: arrival.picks,
@@ -227,10 +227,7 @@ impl Segment {
                 lengths.iter().map(|length| u64::from(*length)).sum()
             }
         };
-        Totals {
-            count: seqs.end - seqs.start,
-            bytes,
-        }
+        Totals { count: seqs.end - seqs.start, bytes }
     }
 
     /// Settles unsettled messages. `totals` are theirs.
@@ -258,6 +255,18 @@ impl Segment {
     pub(crate) fn for_each_due(&self, seqs: Range<u64>, mut visit: impl FnMut(u64, Expiry)) {
         let Data::Pieces(pieces) = &self.data else { return };
         for_each_record(pieces, seqs, |seq, record| visit(seq, expiry_of(record)));
+    }
+
+    /// The earliest that an unsettled message falls due by its own expiration.
+    pub(crate) fn own_due_of_live(&self) -> Option<u64> {
+        if self.expiry.own_due_ms == u64::MAX {
+            return None;
+        }
+        let mut expiry = Expiry::NEVER;
+        for part in self.live_parts(self.seqs()) {
+            self.for_each_due(part, |_, of_one| expiry.merge(of_one));
+        }
+        Some(expiry.own_due_ms).filter(|due_ms| *due_ms != u64::MAX)
     }
 
     /// The unsettled records, as a chunk is written.
@@ -356,57 +365,6 @@ impl Segment {
 
 /// When a record falls due. One that cannot be read does not.
 pub(crate) fn expiry_of(record: &[u8]) -> Expiry {
-    Prefix::parse(record).map_or(Expiry::NEVER, |prefix| Expiry {
-        own_due_ms: prefix.due_ms(),
-        oldest_ms: prefix.timestamp_ms,
-    })
-}
-
-/// The contiguous parts of a stored chunk.
-fn pieces_of(chunk: &StoredChunk) -> Vec<Piece> {
-    let mut pieces: Vec<Piece> = Vec::new();
-    for (index, seq) in chunk.seqs.iter().enumerate() {
-        match pieces.last_mut() {
-            Some(piece) if piece_end(piece) == *seq => piece.picks.end += 1,
-            _ => {
-                let index = u32::try_from(index).unwrap_or(u32::MAX);
-                pieces.push(Piece {
-                    records: chunk.records.clone(),
-                    picks: index..index + 1,
-                    first_seq: *seq,
-                });
-            }
-        }
-    }
-    pieces
-}
-
-/// Whether records lie right behind a piece, in the same buffer.
-fn continues(piece: &Piece, arrival: &Arrival) -> bool {
-    let next = arrival.picks.start;
-    piece.picks.end == next
-        && piece.records.len() == arrival.records.len()
-        && std::ptr::eq(piece.records.record(next as usize), arrival.records.record(next as usize))
-}
-
-fn piece_end(piece: &Piece) -> u64 {
-    piece.first_seq + u64::from(piece.picks.end - piece.picks.start)
-}
-
-fn record_index(piece: &Piece, seq: u64) -> u32 {
-    piece.picks.start + u32::try_from(seq - piece.first_seq).unwrap_or(u32::MAX)
-}
-
-fn piece_at(pieces: &[Piece], seq: u64) -> Option<&Piece> {
-    let after = pieces.partition_point(|piece| piece.first_seq <= seq);
-    pieces.get(after.checked_sub(1)?).filter(|piece| seq < piece_end(piece))
-}
-
-fn for_each_record(pieces: &[Piece], seqs: Range<u64>, mut visit: impl FnMut(u64, &[u8])) {
-    let from = pieces.partition_point(|piece| piece_end(piece) <= seqs.start);
-    for piece in pieces[from..].iter().take_while(|piece| piece.first_seq < seqs.end) {
-        for seq in piece.first_seq.max(seqs.start)..piece_end(piece).min(seqs.end) {
-            visit(seq, piece.records.record(record_index(piece, seq) as usize));
-        }
-    }
+    Prefix::parse(record)
+        .map_or(Expiry::NEVER, |prefix| Expiry { own_due_ms: prefix.due_ms(), oldest_ms: prefix.timestamp_ms })
 }

@@ -18,8 +18,8 @@ use leveret_store::{Source, Writes};
 use parking_lot::Mutex;
 
 use super::{
-    Action, Arrivals, CancelReason, Command, ConsumerId, Counts, Deliveries, DeliveryRun, Got, Kind, Nature, NewConsumerState,
-    Outcome, Outlet, Refusal, Run, Settings, State, Window,
+    Action, Arrivals, CancelReason, Command, ConsumerId, Counts, Deliveries, DeliveryRun, Got, Kind, Nature,
+    NewConsumerState, Outcome, Outlet, Refusal, Run, Settings, State, Window,
 };
 use crate::{
     Error, Turn,
@@ -219,10 +219,7 @@ impl Queue {
         let waits = |id| self.single_active_consumer && core.active != Some(id);
         core.consumers
             .iter()
-            .map(|(id, attached)| ConsumerInfo {
-                active: !waits(*id),
-                ..attached.info.clone()
-            })
+            .map(|(id, attached)| ConsumerInfo { active: !waits(*id), ..attached.info.clone() })
             .collect()
     }
 
@@ -412,11 +409,7 @@ impl Queue {
     fn deliver(self: &Arc<Self>, core: &Core, consumer: ConsumerId, runs: Vec<DeliveryRun>) {
         self.count_delivered(&runs);
         if let Some(attached) = core.consumers.get(&consumer) {
-            attached.outlet.deliver(Deliveries {
-                queue: Arc::clone(self),
-                consumer,
-                runs,
-            });
+            attached.outlet.deliver(Deliveries { queue: Arc::clone(self), consumer, runs });
         }
     }
 

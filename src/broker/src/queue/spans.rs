@@ -122,10 +122,7 @@ impl Spans {
     pub(crate) fn split_in(&mut self, index: usize, segment: Segment) {
         let Some(Span::OnDisk(on_disk)) = self.list.get(index) else { return };
         let OnDisk { seqs, oldest_ms } = on_disk.clone();
-        let before = OnDisk {
-            seqs: seqs.start..segment.first_seq.max(seqs.start),
-            oldest_ms,
-        };
+        let before = OnDisk { seqs: seqs.start..segment.first_seq.max(seqs.start), oldest_ms };
         let after = OnDisk {
             seqs: segment.end_seq()..seqs.end,
             // Timestamps ascend with sequence numbers, as far as clocks do.
@@ -143,10 +140,7 @@ impl Spans {
     /// Replaces the segment at `index` by what is in the store.
     pub(crate) fn page_out(&mut self, index: usize) {
         let Some(segment) = self.list.get(index).and_then(Span::segment) else { return };
-        let on_disk = OnDisk {
-            seqs: segment.seqs(),
-            oldest_ms: segment.floor.oldest_ms,
-        };
+        let on_disk = OnDisk { seqs: segment.seqs(), oldest_ms: segment.floor.oldest_ms };
         self.list[index] = Span::OnDisk(on_disk);
         self.merge_next(index, false);
         if let Some(previous) = index.checked_sub(1) {
@@ -163,6 +157,9 @@ impl Spans {
 
     /// Forgets what is said to be on disk within `seqs`.
     pub(crate) fn void(&mut self, seqs: &Range<u64>) {
+        if seqs.is_empty() {
+            return;
+        }
         let mut index = self.index_of(seqs.start);
         while let Some(span) = self.list.get_mut(index).filter(|span| span.seqs().start < seqs.end) {
             let Span::OnDisk(on_disk) = span else {

@@ -208,7 +208,7 @@ impl State {
         self.expire(now_ms, true, actions);
         self.answer_get(actions);
         self.serve(actions);
-        self.shorten(actions);
+        self.shorten(now_ms, actions);
         self.load_next(now_ms, actions);
         self.announce(now_ms, actions);
     }

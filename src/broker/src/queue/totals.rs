@@ -35,10 +35,7 @@ pub(crate) struct Expiry {
 }
 
 impl Expiry {
-    pub(crate) const NEVER: Self = Self {
-        own_due_ms: u64::MAX,
-        oldest_ms: u64::MAX,
-    };
+    pub(crate) const NEVER: Self = Self { own_due_ms: u64::MAX, oldest_ms: u64::MAX };
 
     /// The earliest due time under a queue's TTL; `u64::MAX` is never.
     pub(crate) fn due_ms(self, ttl_ms: Option<u64>) -> u64 {

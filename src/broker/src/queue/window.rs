@@ -21,10 +21,7 @@ impl Window {
     /// An allowance of `limit`; 0 is unlimited.
     #[must_use]
     pub fn new(limit: u64) -> Self {
-        Self {
-            limit: AtomicU64::new(limit),
-            used: AtomicU64::new(0),
-        }
+        Self { limit: AtomicU64::new(limit), used: AtomicU64::new(0) }
     }
 
     /// What is left; 0 also where more than the limit is in use. Remembers that somebody found nothing.

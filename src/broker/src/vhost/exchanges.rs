@@ -15,7 +15,10 @@ impl VHost {
     /// # Errors
     /// 403 for reserved names, 406 for an unknown type, bad or inequivalent arguments.
     pub fn declare_exchange(&self, turn: &mut Turn<'_>, declare: &DeclareExchange<'_>) -> Result<(), Error> {
-        self.change(turn, |topology| Ok(((), topology.declare_exchange(declare)?)))?;
+        self.change(turn, |topology| {
+            self.check_not_deleted()?;
+            Ok(((), topology.declare_exchange(declare)?))
+        })?;
         self.apply_policies_to_exchange(turn, declare.name);
         Ok(())
     }
@@ -42,7 +45,10 @@ impl VHost {
     /// 404 where an end is missing, 405 where the queue is another connection's, 403 for the default exchange.
     pub fn bind(&self, turn: &mut Turn<'_>, binding: Binding, connection_id: u64) -> Result<(), Error> {
         self.check_destination(&binding.destination, connection_id)?;
-        self.change(turn, |topology| Ok(((), topology.bind(binding)?)))
+        self.change(turn, |topology| {
+            self.check_not_deleted()?;
+            Ok(((), topology.bind(binding)?))
+        })
     }
 
     /// Removes a binding. One that is not there is a success.

@@ -13,11 +13,11 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-use leveret_amqp::Properties;
+use leveret_amqp::{Properties, ReplyCode};
 use parking_lot::{Mutex, RwLock};
 
 use crate::{
@@ -41,6 +41,7 @@ pub struct VHost {
     pub name: Arc<str>,
     topology: RwLock<Topology<Arc<Queue>>>,
     generation: AtomicU64,
+    deleted: AtomicBool,
     exclusive: Mutex<HashMap<u64, Vec<Weak<Queue>>>>,
 }
 
@@ -51,6 +52,7 @@ impl VHost {
             name: name.into(),
             topology: RwLock::new(Topology::new(name, types.clone())),
             generation: AtomicU64::new(0),
+            deleted: AtomicBool::new(false),
             exclusive: Mutex::default(),
         }
     }
@@ -126,6 +128,10 @@ impl VHost {
 
     /// Ends every queue; their consumers are told.
     pub(crate) fn close(&self, turn: &mut Turn<'_>) {
+        {
+            let _topology = self.topology.write();
+            self.deleted.store(true, Ordering::Relaxed);
+        }
         for queue in self.queues() {
             self.remove_queue(turn, &queue);
         }
@@ -136,6 +142,15 @@ impl VHost {
         let queues = self.exclusive.lock().remove(&connection_id).unwrap_or_default();
         for queue in queues.iter().filter_map(Weak::upgrade) {
             self.remove_queue(turn, &queue);
+        }
+    }
+
+    /// Refuses additions once the vhost is deleted: whoever still holds it would leave records that belong to nothing.
+    /// Asked under the topology's lock, under which the flag is set.
+    fn check_not_deleted(&self) -> Result<(), Error> {
+        match self.deleted.load(Ordering::Relaxed) {
+            true => Err(Error::new(ReplyCode::NotAllowed, format!("vhost {} not found", self.name))),
+            false => Ok(()),
         }
     }
 

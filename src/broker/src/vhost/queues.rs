@@ -39,6 +39,7 @@ impl VHost {
         }
         let queue = Arc::new(self.build(turn, declare)?);
         let (queue, created) = self.change(turn, |topology| {
+            self.check_not_deleted()?;
             // Somebody else may have been faster since the look above.
             if let Some(existing) = topology.queue(declare.name) {
                 return Ok(((Arc::clone(existing), false), Change::default()));

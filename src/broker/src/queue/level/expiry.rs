@@ -44,10 +44,7 @@ impl Level {
         while let Some(span) = self.spans.get(self.spans.index_of(from_seq)) {
             let seqs = span.seqs();
             let bound = match span {
-                Span::OnDisk(on_disk) => Expiry {
-                    own_due_ms: u64::MAX,
-                    oldest_ms: on_disk.oldest_ms,
-                },
+                Span::OnDisk(on_disk) => Expiry { own_due_ms: u64::MAX, oldest_ms: on_disk.oldest_ms },
                 Span::Resident(segment) => segment.floor,
             };
             let is_due = bound.due_ms(pass.ttl_ms) < pass.before_ms;

@@ -29,8 +29,19 @@ impl Level {
         }
         if chunks.is_empty() {
             self.spans.void(&(from_seq..u64::MAX));
+        } else if expected <= from_seq {
+            // An unreadable chunk must not be asked for for ever.
+            self.spans.void(&(from_seq..from_seq.saturating_add(1)));
         }
         self.give_up_without_data(from_seq);
+        self.settle_account();
+    }
+
+    /// Where nothing is left on disk, neither ranges nor counters go on saying so.
+    fn settle_account(&mut self) {
+        if self.on_disk.count == 0 {
+            self.spans.remove_on_disk();
+        }
         if !self.spans.has_on_disk() {
             let missing = std::mem::take(&mut self.on_disk);
             self.ready -= missing;
@@ -44,11 +55,14 @@ impl Level {
             if let Some(chunk) = &entry.chunk {
                 self.take_due_chunk(chunk, entry.due_ms);
             }
-            match self.segment_of_chunk(entry.first_seq) {
-                Some(segment) if segment.due_key_ms == Some(entry.due_ms) => self.renew_due(entry.first_seq, now_ms),
-                _ => self.move_due(entry.first_seq, Some(entry.due_ms), None),
+            let in_force_ms = self.segment_of_chunk(entry.first_seq).and_then(|segment| segment.due_key_ms);
+            if in_force_ms != Some(entry.due_ms) {
+                // The entry is stale, or the other one only a guess made when the chunk was read.
+                self.move_due(entry.first_seq, Some(entry.due_ms), in_force_ms);
             }
+            self.renew_due(entry.first_seq, now_ms);
         }
+        self.settle_account();
         self.due_entries_pending = !found.is_empty();
         self.disk_due_ms = match found {
             [] => next_due_ms.unwrap_or(u64::MAX),
@@ -137,8 +151,7 @@ impl Level {
             return;
         }
         let Some(segment) = self.spans.get(index).and_then(Span::segment) else { return };
-        let (has_data, bytes, live, due_key_ms) =
-            (segment.has_data(), segment.bytes, segment.live, segment.due_key_ms);
+        let (has_data, bytes, live, due_key_ms) = (segment.has_data(), segment.bytes, segment.live, segment.due_key_ms);
         if has_data {
             self.resident_bytes -= bytes;
         } else {
@@ -152,16 +165,15 @@ impl Level {
     /// What only the store knows must come up in its due index in time. A requeued message may be due before the entry
     /// that was made for the rest of its chunk; then the entry is corrected first.
     fn due_entry_is_early_enough(&mut self, index: usize) -> bool {
-        let epoch = self.epoch;
         let Some(segment) = self.spans.segment_at(index) else { return false };
         let (entry_ms, due_ms) = (segment.due_key_ms, segment.floor.own_due_ms);
         if entry_ms.unwrap_or(u64::MAX) <= due_ms {
             return true;
         }
         segment.due_key_ms = Some(due_ms);
-        segment.changed_epoch = epoch;
         let key = segment.key;
         self.move_due(key, entry_ms, Some(due_ms));
+        self.note_change(index);
         false
     }
 

@@ -82,10 +82,7 @@ impl Level {
 
     /// Hands everything to be written to `writer`.
     pub(crate) fn collect(&mut self, queue: u64, writer: &mut impl LogWriter) {
-        let log = LogId {
-            queue,
-            level: self.number,
-        };
+        let log = LogId { queue, level: self.number };
         self.writing.touched = false;
         if std::mem::take(&mut self.writing.erase) {
             writer.delete_log(log);
@@ -213,7 +210,7 @@ impl Level {
             segment.key = pieces.first().map_or(segment.first_seq, |first| first.first_seq);
             segment.written_epoch = epoch;
             segment.changed_epoch = epoch;
-            segment.due_key_ms = Some(segment.expiry.own_due_ms).filter(|due_ms| *due_ms != u64::MAX);
+            segment.due_key_ms = segment.own_due_of_live();
             if let Some(due_ms) = segment.due_key_ms {
                 writer.put_due(log, due_ms, segment.key);
             }

@@ -193,7 +193,8 @@ pub enum Action {
         /// The latest due time wanted, inclusive.
         until_ms: u64,
     },
-    /// Send [`Command::Tick`] at this time (or soon, if it has passed). Each one replaces those before.
+    /// Send [`Command::Tick`] at this time (or soon, if it has passed). Each one replaces those before: it is said only
+    /// for an earlier time, or after a tick.
     WakeAt(u64),
     /// There is something for [`super::State::collect`]. Not said again until it was called.
     Dirty,

@@ -30,6 +30,11 @@ impl State {
         }
     }
 
+    /// Whether something in the store has to be read because it is over.
+    pub(super) fn is_overdue_on_disk(&self, now_ms: u64) -> bool {
+        self.overdue.is_some() || self.levels.iter().any(|level| level.wants_due_index(now_ms))
+    }
+
     pub(super) fn tick(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
         self.wake_at_ms = u64::MAX;
         if self.expires_at_ms() <= now_ms {
@@ -123,7 +128,7 @@ impl State {
 
     /// Where the front of the queue is on disk while somebody has use for it.
     fn wanted_head(&mut self) -> Option<(u8, u64)> {
-        let shortens = self.settings.overflow == Overflow::DropHead && self.is_too_long();
+        let shortens = self.settings.overflow == Overflow::DropHead && self.is_too_long() && self.overdue.is_none();
         if !shortens && self.waiting_get.is_none() && !self.consumers.anyone_waits() {
             return None;
         }

@@ -73,10 +73,7 @@ impl State {
         }
         let mut length = self.ready();
         for index in indexes(arrivals) {
-            length += Totals {
-                count: 1,
-                bytes: body_len(arrivals.records.record(index as usize)),
-            };
+            length += Totals { count: 1, bytes: body_len(arrivals.records.record(index as usize)) };
         }
         self.exceeds_limits(length)
     }

@@ -60,8 +60,9 @@ impl State {
     }
 
     /// Drops from the front until the queue is no longer than it may be.
-    pub(super) fn shorten(&mut self, actions: &mut Vec<Action>) {
-        if self.settings.overflow != Overflow::DropHead {
+    pub(super) fn shorten(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+        // What is over and has yet to be read leaves by itself, and must not push out something that is not.
+        if self.settings.overflow != Overflow::DropHead || self.is_overdue_on_disk(now_ms) {
             return;
         }
         let keeps_runs = self.settings.dead_letter_exchange.is_some();
@@ -107,10 +108,7 @@ impl State {
         let mut length = self.ready();
         let mut surplus = 0;
         while surplus < available && self.exceeds_limits(length) {
-            length -= Totals {
-                count: 1,
-                bytes: body_len(surplus),
-            };
+            length -= Totals { count: 1, bytes: body_len(surplus) };
             surplus += 1;
         }
         surplus

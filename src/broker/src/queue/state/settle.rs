@@ -88,10 +88,8 @@ impl Letters {
     }
 
     fn emit(self, actions: &mut Vec<Action>) {
-        let by_reason = [
-            (DeadLetterReason::Rejected, self.rejected),
-            (DeadLetterReason::DeliveryLimit, self.over_limit),
-        ];
+        let by_reason =
+            [(DeadLetterReason::Rejected, self.rejected), (DeadLetterReason::DeliveryLimit, self.over_limit)];
         for (reason, runs) in by_reason {
             if !runs.is_empty() {
                 actions.push(Action::DeadLetter { reason, runs });

@@ -76,7 +76,9 @@ impl Model {
             for (index, message) in (0..).zip(messages) {
                 self.append(message);
                 self.serve(out);
-                if self.is_too_long() && self.messages.last().is_some_and(|last| last.message.id == message.id && last.is_ready) {
+                if self.is_too_long()
+                    && self.messages.last().is_some_and(|last| last.message.id == message.id && last.is_ready)
+                {
                     self.messages.pop();
                     out.rejected.push(index);
                     if self.settings.overflow == Overflow::RejectPublishDlx {
@@ -205,7 +207,8 @@ impl Model {
                 let kept = &mut self.messages[index];
                 kept.is_ready = true;
                 kept.delivery_count += u32::from(count_attempt);
-                let over = count_attempt && self.settings.delivery_limit.is_some_and(|limit| kept.delivery_count > limit);
+                let over =
+                    count_attempt && self.settings.delivery_limit.is_some_and(|limit| kept.delivery_count > limit);
                 if over {
                     let dead = self.messages.remove(index);
                     self.bury("delivery_limit", dead.message.id, out);
@@ -259,8 +262,7 @@ impl Model {
 
     fn hand_out(&mut self, index: usize, no_ack: bool) -> Seen {
         let kept = &mut self.messages[index];
-        let seen =
-            Seen { id: kept.message.id, redelivered: kept.was_delivered, delivery_count: kept.delivery_count };
+        let seen = Seen { id: kept.message.id, redelivered: kept.was_delivered, delivery_count: kept.delivery_count };
         kept.is_ready = false;
         kept.was_delivered = true;
         if no_ack {

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use proptest::{prelude::*, sample::Index};
 
 use super::{
-    model::{Consumer, Kept, Model},
-    rig::{Id, Message, Output, Rig, TINY, durable, id_of, with_dlx},
+    model::{Consumer, Kept, Model, due_ms},
+    rig::{Id, Message, Output, Rig, durable, id_of, with_dlx},
 };
 use crate::queue::{Command, ConsumerId, Nature, NewConsumerState, Outcome, Overflow, Settings, Sizing, Window};
 
@@ -28,12 +28,8 @@ enum Op {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let message = (
-        prop::bool::weighted(0.8),
-        0u8..4,
-        prop_oneof![6 => Just(None), 1 => (0u64..300).prop_map(Some)],
-        8usize..60,
-    );
+    let message =
+        (prop::bool::weighted(0.8), 0u8..4, prop_oneof![6 => Just(None), 1 => (0u64..300).prop_map(Some)], 8usize..60);
     let outcome = prop_oneof![
         4 => Just(Outcome::Ack),
         2 => any::<bool>().prop_map(|count_attempt| Outcome::Requeue { count_attempt }),
@@ -59,7 +55,8 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    let overflow = prop_oneof![Just(Overflow::DropHead), Just(Overflow::RejectPublish), Just(Overflow::RejectPublishDlx)];
+    let overflow =
+        prop_oneof![Just(Overflow::DropHead), Just(Overflow::RejectPublish), Just(Overflow::RejectPublishDlx)];
     (
         prop::option::weighted(0.3, 0u64..400),
         prop::option::weighted(0.3, 0u64..30),
@@ -116,8 +113,6 @@ struct Duel {
     /// As of the last commit that was completed, and of the one under way.
     durable: Vec<Kept>,
     in_flight: Vec<Kept>,
-    /// After a crash the queue may lag behind the model for a minute.
-    is_late: bool,
 }
 
 impl Duel {
@@ -133,7 +128,6 @@ impl Duel {
             next_consumer: 1,
             durable: Vec::new(),
             in_flight: Vec::new(),
-            is_late: false,
         }
     }
 
@@ -220,7 +214,7 @@ impl Duel {
                 self.rig.tick(real);
             } else {
                 self.model.follow_up(ideal);
-                if has_committed && !self.is_late {
+                if has_committed {
                     self.commit();
                 }
                 return;
@@ -266,6 +260,9 @@ impl Duel {
         }
         let uses_window = self.model.consumers.iter().any(|other| Some(other.id) == consumer && other.uses_window);
         *real = self.rig.settle(consumer, &ids, outcome);
+        while self.rig.wake_at_ms <= self.rig.now_ms {
+            self.rig.tick(real);
+        }
         self.model.settle(consumer, &ids, outcome, ideal);
         if uses_window {
             let returned = ids.len() as u64;
@@ -309,21 +306,39 @@ impl Duel {
     }
 
     fn crash(&mut self, real: &mut Output, ideal: &mut Output) {
-        // Expiry of what was unacked may come up late after a crash.
-        let may_be_late = self.model.messages.iter().any(|kept| kept.message.expiration_ms.is_some());
         self.window.give(self.model.window.used);
         self.outbox.give(self.model.outbox.used);
         self.held.clear();
+        self.in_flight = Vec::new();
         self.model.crash(self.durable.clone());
         *real = self.rig.crash();
-        self.in_flight = Vec::new();
-        self.model.follow_up(ideal);
-        if may_be_late {
-            self.is_late = true;
-            self.advance(61_000, real, ideal);
-            self.is_late = false;
-            self.commit();
+        if self.durable.iter().any(|kept| kept.message.expiration_ms.is_some()) {
+            self.wait_for_late_expiry();
+            *real = Output::default();
         }
+        self.model.follow_up(ideal);
+    }
+
+    /// Messages that were unacked when their time came, and are ready again after a crash, expire up to a minute late;
+    /// until then they count, and may push out others. The model goes on with what is left then.
+    fn wait_for_late_expiry(&mut self) {
+        for by_ms in std::iter::once(61_000).chain([25; 400]) {
+            self.rig.advance(by_ms);
+            self.rig.commit();
+        }
+        self.rig.found_due = false;
+        self.model.now_ms = self.rig.now_ms;
+        let left: Vec<Id> = self.rig.store.live_records().iter().map(|(_, _, record)| id_of(record)).collect();
+        let settings = &self.model.settings;
+        let lives = |kept: &Kept| due_ms(kept, settings.ttl_ms) > self.model.now_ms;
+        if settings.overflow != Overflow::DropHead || settings.max_length.or(settings.max_length_bytes).is_none() {
+            for kept in &self.durable {
+                assert_eq!(left.contains(&kept.message.id), lives(kept), "{kept:?} a minute after a crash");
+            }
+        }
+        self.model.messages.retain(|kept| left.contains(&kept.message.id));
+        assert_eq!(self.model.messages.len(), left.len(), "nothing comes from nowhere");
+        self.durable = self.model.snapshot();
     }
 
     fn remember(&mut self, output: &Output) {
@@ -408,10 +423,9 @@ proptest! {
         let mut expected = duel.durable.clone();
         expected.sort_by_key(|kept| kept.message.id);
         let now_ms = duel.rig.now_ms;
-        let lives = |kept: &&Kept| super::model::due_ms(kept, None) > now_ms;
+        let lives = |kept: &&Kept| due_ms(kept, None) > now_ms;
         prop_assert_eq!(left, expected.iter().filter(lives).map(|kept| kept.message.id).collect::<Vec<_>>());
         duel.rig.commit();
         prop_assert!(duel.rig.store.chunks.is_empty(), "all chunks are deleted");
-        let _ = TINY;
     }
 }
