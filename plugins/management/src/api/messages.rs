@@ -1,0 +1,279 @@
+//! Publishing and getting single messages, for tests and repairs by hand.
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    routing::post,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use leveret_amqp::{OwnedProperties, Properties};
+use leveret_broker::{
+    Publish, Publisher, Turn, VHost,
+    access::{Permission, Resource},
+    message::RecordView,
+    queue::{Got, Outcome, Queue},
+};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+use super::{Answer, exchange_name, queues};
+use crate::{Api, access::Caller, body::Body, error::ApiError, json, step};
+
+/// Messages that one request may take.
+const GET_MAX: i64 = 10_000;
+
+/// Bytes of message bodies in one answer; the request gets fewer messages than it asked for beyond that.
+const GET_BYTES_MAX: usize = 64 << 20;
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/exchanges/{vhost}/{exchange}/publish", post(publish))
+        .route("/queues/{vhost}/{queue}/get", post(get))
+}
+
+async fn publish(
+    State(api): State<Api>,
+    Path((vhost, exchange)): Path<(String, String)>,
+    caller: Caller,
+    body: Body,
+) -> Answer {
+    let vhost = caller.vhost(&api, &vhost)?;
+    let exchange = exchange_name(&exchange);
+    let routing_key = body.required("routing_key")?.as_bytes();
+    let payload = payload(&body)?;
+    let properties = properties_from_json(&body.object("properties")?)?;
+    check_publish(&api, &caller, &vhost, exchange, routing_key, &properties)?;
+    let raw = properties.to_raw();
+    let message = Message { exchange, routing_key, raw: &raw, body: &payload };
+    let routed = step::commit(&api, |turn| publish_one(turn, &vhost, &message)).await?;
+    Ok(Json(json!({ "routed": routed })))
+}
+
+struct Message<'a> {
+    exchange: &'a str,
+    routing_key: &'a [u8],
+    raw: &'a [u8],
+    body: &'a [u8],
+}
+
+fn publish_one(turn: &mut Turn<'_>, vhost: &Arc<VHost>, message: &Message<'_>) -> Result<bool, ApiError> {
+    vhost.exchange(message.exchange)?;
+    let properties = Properties::parse(message.raw).map_err(ApiError::bad_request)?;
+    let exchange_and_key = short_strings(message.exchange.as_bytes(), message.routing_key)?;
+    let mut publisher = Publisher::new(Arc::clone(vhost));
+    let publish = Publish {
+        exchange_and_key: &exchange_and_key,
+        exchange: message.exchange,
+        routing_key: message.routing_key,
+        properties: &properties,
+        properties_raw: message.raw,
+        body: message.body,
+    };
+    let routing = publisher.publish(turn, &publish, 0)?;
+    let refused = publisher.flush(turn);
+    Ok(routing.routed && refused.is_empty())
+}
+
+fn check_publish(
+    api: &Api,
+    caller: &Caller,
+    vhost: &VHost,
+    exchange: &str,
+    routing_key: &[u8],
+    properties: &OwnedProperties,
+) -> Result<(), ApiError> {
+    let Some(user) = caller.user() else { return Ok(()) };
+    let access = api.broker.access();
+    caller.check(api, &vhost.name, Permission::Write, Resource::Exchange(exchange))?;
+    if vhost.exchange(exchange).is_ok_and(|exchange| &*exchange.kind == "topic") {
+        access.check_topic(&user.name, &vhost.name, Permission::Write, exchange, routing_key)?;
+    }
+    if let Some(claimed) = &properties.user_id {
+        access.check_user_id(&user.name, claimed)?;
+    }
+    Ok(())
+}
+
+/// Two short strings as they stand on the wire.
+fn short_strings(exchange: &[u8], routing_key: &[u8]) -> Result<Vec<u8>, ApiError> {
+    let mut bytes = Vec::with_capacity(2 + exchange.len() + routing_key.len());
+    for part in [exchange, routing_key] {
+        let len =
+            u8::try_from(part.len()).map_err(|_| ApiError::bad_request("a name or key is longer than 255 bytes"))?;
+        bytes.push(len);
+        bytes.extend_from_slice(part);
+    }
+    Ok(bytes)
+}
+
+fn payload(body: &Body) -> Result<Vec<u8>, ApiError> {
+    let payload = body.required("payload")?;
+    match body.text("payload_encoding")?.unwrap_or("string") {
+        "string" => Ok(payload.as_bytes().to_vec()),
+        "base64" => STANDARD.decode(payload).map_err(ApiError::bad_request),
+        other => Err(ApiError::bad_request(format!("unsupported payload_encoding '{other}': string or base64"))),
+    }
+}
+
+fn properties_from_json(object: &Map<String, Value>) -> Result<OwnedProperties, ApiError> {
+    let mut properties = OwnedProperties::default();
+    for (name, value) in object {
+        if value.is_null() {
+            continue;
+        }
+        match name.as_str() {
+            "headers" => {
+                let headers = value.as_object().ok_or_else(|| wrong(name, "an object"))?;
+                properties.headers = Some(json::to_table(headers)?);
+            }
+            "delivery_mode" => properties.delivery_mode = Some(octet(name, value)?),
+            "priority" => properties.priority = Some(octet(name, value)?),
+            "timestamp" => properties.timestamp = Some(value.as_u64().ok_or_else(|| wrong(name, "an integer"))?),
+            _ => {
+                let field = text_field(&mut properties, name)
+                    .ok_or_else(|| ApiError::bad_request(format!("unknown property '{name}'")))?;
+                *field = Some(text(name, value)?);
+            }
+        }
+    }
+    Ok(properties)
+}
+
+fn text_field<'a>(properties: &'a mut OwnedProperties, name: &str) -> Option<&'a mut Option<Vec<u8>>> {
+    Some(match name {
+        "content_type" => &mut properties.content_type,
+        "content_encoding" => &mut properties.content_encoding,
+        "correlation_id" => &mut properties.correlation_id,
+        "reply_to" => &mut properties.reply_to,
+        "expiration" => &mut properties.expiration,
+        "message_id" => &mut properties.message_id,
+        "type" => &mut properties.kind,
+        "user_id" => &mut properties.user_id,
+        "app_id" => &mut properties.app_id,
+        "cluster_id" => &mut properties.cluster_id,
+        _ => return None,
+    })
+}
+
+fn wrong(name: &str, expected: &str) -> ApiError {
+    ApiError::bad_request(format!("property '{name}' must be {expected}"))
+}
+
+fn octet(name: &str, value: &Value) -> Result<u8, ApiError> {
+    value.as_u64().and_then(|value| u8::try_from(value).ok()).ok_or_else(|| wrong(name, "an integer from 0 to 255"))
+}
+
+fn text(name: &str, value: &Value) -> Result<Vec<u8>, ApiError> {
+    let text = value.as_str().filter(|text| text.len() <= usize::from(u8::MAX));
+    text.map(|text| text.as_bytes().to_vec()).ok_or_else(|| wrong(name, "a text of at most 255 bytes"))
+}
+
+/// How a request wants its messages.
+struct Wanted {
+    count: usize,
+    outcome: Outcome,
+    base64: bool,
+    truncate: Option<usize>,
+}
+
+impl Wanted {
+    fn from_json(body: &Body) -> Result<Self, ApiError> {
+        let count = body.integer("count")?.ok_or_else(|| ApiError::bad_request("key_missing: count"))?;
+        let outcome = match (body.text("ackmode")?, body.flag("requeue", true)?) {
+            (Some("ack_requeue_true"), _) | (None, true) => Outcome::Requeue { count_attempt: false },
+            (Some("ack_requeue_false"), _) | (None, false) => Outcome::Ack,
+            (Some("reject_requeue_true"), _) => Outcome::Requeue { count_attempt: true },
+            (Some("reject_requeue_false"), _) => Outcome::Reject,
+            (Some(other), _) => return Err(ApiError::bad_request(format!("invalid ackmode '{other}'"))),
+        };
+        let base64 = match body.text("encoding")?.unwrap_or("auto") {
+            "auto" => false,
+            "base64" => true,
+            other => return Err(ApiError::bad_request(format!("invalid encoding '{other}': auto or base64"))),
+        };
+        Ok(Self {
+            count: usize::try_from(count.clamp(0, GET_MAX)).unwrap_or(0),
+            outcome,
+            base64,
+            truncate: body.integer("truncate")?.and_then(|bytes| usize::try_from(bytes).ok()),
+        })
+    }
+}
+
+/// A real basic.get: it changes `redelivered` of what goes back.
+async fn get(
+    State(api): State<Api>,
+    Path((vhost, name)): Path<(String, String)>,
+    caller: Caller,
+    body: Body,
+) -> Answer {
+    let vhost = caller.vhost(&api, &vhost)?;
+    let wanted = Wanted::from_json(&body)?;
+    let queue = queues::find(&api, &caller, &vhost, &name, Permission::Read)?;
+    let got = step::commit(&api, |turn| take(turn, &queue, &wanted)).await?;
+    Ok(Json(got.iter().map(|got| to_json(got, &wanted)).collect()))
+}
+
+fn take(turn: &mut Turn<'_>, queue: &Arc<Queue>, wanted: &Wanted) -> Result<Vec<Got>, ApiError> {
+    let mut taken: Vec<Got> = Vec::new();
+    let mut bytes = 0;
+    while taken.len() < wanted.count && bytes < GET_BYTES_MAX {
+        match queue.get(turn, false)? {
+            Some(got) => {
+                bytes += got.run.record(0).len();
+                taken.push(got);
+            }
+            None => break,
+        }
+    }
+    let runs: Vec<_> = taken.iter().map(|got| got.run.run()).collect();
+    if !runs.is_empty() {
+        queue.settle(turn, None, runs, wanted.outcome);
+    }
+    Ok(taken)
+}
+
+fn to_json(got: &Got, wanted: &Wanted) -> Value {
+    let Some(record) = RecordView::parse(got.run.record(0)) else { return Value::Null };
+    let shown = &record.body[..wanted.truncate.unwrap_or(usize::MAX).min(record.body.len())];
+    let (payload, encoding) = match std::str::from_utf8(shown) {
+        Ok(text) if !wanted.base64 => (text.to_owned(), "string"),
+        _ => (STANDARD.encode(shown), "base64"),
+    };
+    let properties = OwnedProperties::decode(record.properties_raw).unwrap_or_default();
+    json!({
+        "payload_bytes": record.body.len(),
+        "redelivered": got.run.redelivered,
+        "exchange": record.exchange,
+        "routing_key": String::from_utf8_lossy(record.routing_key),
+        "message_count": got.remaining,
+        "properties": properties_to_json(&properties),
+        "payload": payload,
+        "payload_encoding": encoding,
+    })
+}
+
+fn properties_to_json(properties: &OwnedProperties) -> Value {
+    let mut object = Map::new();
+    let mut put = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            object.insert(name.to_owned(), value);
+        }
+    };
+    let text = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|bytes| json!(String::from_utf8_lossy(bytes)));
+    put("content_type", text(&properties.content_type));
+    put("content_encoding", text(&properties.content_encoding));
+    put("headers", properties.headers.as_ref().map(json::from_table));
+    put("delivery_mode", properties.delivery_mode.map(|mode| json!(mode)));
+    put("priority", properties.priority.map(|priority| json!(priority)));
+    put("correlation_id", text(&properties.correlation_id));
+    put("reply_to", text(&properties.reply_to));
+    put("expiration", text(&properties.expiration));
+    put("message_id", text(&properties.message_id));
+    put("timestamp", properties.timestamp.map(|timestamp| json!(timestamp)));
+    put("type", text(&properties.kind));
+    put("user_id", text(&properties.user_id));
+    put("app_id", text(&properties.app_id));
+    put("cluster_id", text(&properties.cluster_id));
+    Value::Object(object)
+}

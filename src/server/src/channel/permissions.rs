@@ -1,0 +1,83 @@
+//! What the channel's user may do, asked once per exchange and remembered until users, permissions or exchanges change.
+
+use std::sync::Arc;
+
+use leveret_broker::{
+    Error,
+    access::{Permission, PermissionCache, Resource},
+};
+
+use crate::session::Session;
+
+/// The type whose routing keys have permissions of their own.
+const TOPIC: &str = "topic";
+
+/// The permissions of one channel.
+pub(super) struct Permissions {
+    cache: PermissionCache,
+    /// The exchange published to last.
+    published_to: String,
+    is_topic: bool,
+    /// The generations of access and of topology in which the two above hold.
+    generations: Option<(u64, u64)>,
+}
+
+impl Permissions {
+    /// Nothing asked yet.
+    pub(super) fn new(session: &Session) -> Self {
+        Self {
+            cache: PermissionCache::new(Arc::clone(&session.username), Arc::clone(&session.vhost.name)),
+            published_to: String::new(),
+            is_topic: false,
+            generations: None,
+        }
+    }
+
+    /// Whether the user may do something to a queue or exchange.
+    ///
+    /// # Errors
+    /// 403 where not.
+    pub(super) fn check(
+        &mut self,
+        session: &Session,
+        permission: Permission,
+        resource: Resource<'_>,
+    ) -> Result<(), Error> {
+        self.cache.check(session.broker.access(), permission, resource)
+    }
+
+    /// Whether the user may bind to an exchange with a key, or take such a binding away.
+    ///
+    /// # Errors
+    /// 403 where not. That the exchange is missing is for the binding to say.
+    pub(super) fn check_source(&mut self, session: &Session, exchange: &str, key: &[u8]) -> Result<(), Error> {
+        self.check(session, Permission::Read, Resource::Exchange(exchange))?;
+        if is_topic(session, exchange) {
+            self.cache.check_topic(session.broker.access(), Permission::Read, exchange, key)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the user may publish to an exchange with a key.
+    ///
+    /// # Errors
+    /// 403 where not.
+    pub(super) fn check_publish(&mut self, session: &Session, exchange: &str, key: &[u8]) -> Result<(), Error> {
+        let generations = (session.broker.access().generation(), session.vhost.generation());
+        if self.generations != Some(generations) || self.published_to != exchange {
+            self.check(session, Permission::Write, Resource::Exchange(exchange))?;
+            // That it may not exist is for routing to say.
+            self.is_topic = is_topic(session, exchange);
+            exchange.clone_into(&mut self.published_to);
+            self.generations = Some(generations);
+        }
+        if self.is_topic {
+            self.cache.check_topic(session.broker.access(), Permission::Write, exchange, key)?;
+        }
+        Ok(())
+    }
+}
+
+fn is_topic(session: &Session, exchange: &str) -> bool {
+    session.vhost.exchange(exchange).is_ok_and(|exchange| &*exchange.kind == TOPIC)
+}

@@ -1,0 +1,88 @@
+//! One key that was set outside a file: by an environment variable or a flag.
+//!
+//! What the text means follows from the key's default: `12345` is a number for a limit and a text for a password.
+//! Figment's own environment provider guesses from the text alone, and so would take the zeros off a password.
+
+use figment::{
+    Metadata, Profile, Provider,
+    value::{Dict, Map, Value},
+};
+
+use super::Config;
+
+/// Environment variables start with this; `__` separates the parts of a key.
+const PREFIX: &str = "LEVERET_";
+
+/// A key, its value as text, and who set it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    key: String,
+    text: String,
+    origin: String,
+}
+
+impl Setting {
+    /// A flag: `--amqp-bind` sets `amqp.bind`.
+    #[must_use]
+    pub fn flag(flag: &str, key: &str, text: impl Into<String>) -> Self {
+        Self { key: key.into(), text: text.into(), origin: format!("flag {flag}") }
+    }
+
+    /// The settings among environment variables.
+    pub fn from_environment(variables: impl IntoIterator<Item = (String, String)>) -> Vec<Self> {
+        variables.into_iter().filter_map(|(name, text)| Self::from_variable(&name, text)).collect()
+    }
+
+    fn from_variable(name: &str, text: String) -> Option<Self> {
+        let key = name.strip_prefix(PREFIX)?;
+        if is_from_kubernetes(key) {
+            return None;
+        }
+        Some(Self {
+            key: key.to_ascii_lowercase().replace("__", "."),
+            text,
+            origin: format!("environment variable {name}"),
+        })
+    }
+
+    /// The text in the type of the key's default; a text stays what cannot be read as that, and is refused later.
+    fn value(&self) -> Value {
+        let text = self.text.clone();
+        let default = Value::serialize(Config::default()).ok();
+        match default.as_ref().and_then(|default| default.find_ref(&self.key)) {
+            Some(Value::Num(..)) => number(&self.text).unwrap_or_else(|| text.into()),
+            Some(Value::Bool(..)) => self.text.parse::<bool>().map_or_else(|_| text.into(), Value::from),
+            Some(Value::Array(..)) => list(&self.text),
+            _ => text.into(),
+        }
+    }
+}
+
+/// Kubernetes describes every service of a namespace in the environment of every container; one that is named
+/// `leveret` would otherwise keep Leveret from starting.
+fn is_from_kubernetes(key: &str) -> bool {
+    key == "PORT" || key.starts_with("PORT_") || key.starts_with("SERVICE_")
+}
+
+fn number(text: &str) -> Option<Value> {
+    let text = text.trim();
+    let whole = text.parse::<i64>().map(Value::from).ok();
+    whole.or_else(|| text.parse::<f64>().map(Value::from).ok())
+}
+
+/// Names separated by commas; an empty text is an empty list.
+fn list(text: &str) -> Value {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    Value::from(names.map(Value::from).collect::<Vec<_>>())
+}
+
+impl Provider for Setting {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.origin.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let nested = figment::util::nest(&self.key, self.value());
+        Ok(Profile::Default.collect(nested.into_dict().unwrap_or_default()))
+    }
+}

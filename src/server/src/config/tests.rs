@@ -1,0 +1,148 @@
+#![allow(clippy::unwrap_used)]
+
+use figment::value::{Dict, Value};
+
+use super::*;
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/leveret.toml");
+
+fn with_file(text: &str) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("test.toml");
+    std::fs::write(&file, text).unwrap();
+    load(&Sources { file: Some(file), ..Sources::default() })
+}
+
+fn with_environment(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let owned = variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    load(&Sources { file: Some(FILE.into()), environment: Setting::from_environment(owned), ..Sources::default() })
+}
+
+/// All leaf keys, such as `amqp.bind`.
+fn keys(dict: &Dict, prefix: &str) -> Vec<String> {
+    let below = |(name, value): (&String, &Value)| match value {
+        Value::Dict(_, inner) => keys(inner, &format!("{prefix}{name}.")),
+        _ => vec![format!("{prefix}{name}")],
+    };
+    dict.iter().flat_map(below).collect()
+}
+
+#[test]
+fn the_file_states_every_key_with_its_default() {
+    let text = std::fs::read_to_string(FILE).unwrap();
+    assert_eq!(with_file(&text).unwrap(), Config::default());
+    let stated: Dict = figment::Figment::from(<figment::providers::Toml as figment::providers::Format>::string(&text))
+        .extract()
+        .unwrap();
+    let defaults = Value::serialize(Config::default()).unwrap().into_dict().unwrap();
+    assert_eq!(keys(&stated, ""), keys(&defaults, ""));
+}
+
+#[test]
+fn every_key_of_the_file_has_a_line_with_its_default_and_why() {
+    let text = std::fs::read_to_string(FILE).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    for (index, line) in lines.iter().enumerate().filter(|(_, line)| line.contains(" = ")) {
+        let Some((_, value)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) else { continue };
+        let comment: Vec<&str> =
+            lines[..index].iter().rev().take_while(|line| line.starts_with('#')).copied().collect();
+        let stated = format!("# Default {value}");
+        assert!(comment.last().is_some_and(|first| first.starts_with(&stated)), "{line}: no comment {stated:?}");
+    }
+}
+
+#[test]
+fn layers_win_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("test.toml");
+    std::fs::write(&file, "data_dir = \"from-file\"\n[amqp]\nheartbeat = 1\nframe_max = 8192\n").unwrap();
+    let environment = [("LEVERET_AMQP__HEARTBEAT".to_owned(), "2".to_owned())];
+    let config = load(&Sources {
+        file: Some(file),
+        environment: Setting::from_environment(
+            environment.into_iter().chain([("LEVERET_AMQP__BIND".into(), "h:1".into())]),
+        ),
+        flags: vec![Setting::flag("--amqp-bind", "amqp.bind", "[::1]:2")],
+    })
+    .unwrap();
+    assert_eq!(config.data_dir, PathBuf::from("from-file"));
+    assert_eq!((config.amqp.frame_max, config.amqp.heartbeat), (8192, 2));
+    assert_eq!(config.amqp.bind, "[::1]:2");
+    assert_eq!(config.amqp.channel_max, 2047);
+}
+
+#[test]
+fn environment_texts_take_the_type_of_their_key() {
+    let config = with_environment(&[
+        ("LEVERET_DEFAULT_PASS", "00123"),
+        ("LEVERET_LOOPBACK_USERS", "guest, admin"),
+        ("LEVERET_PLUGINS__ENABLED", ""),
+        ("LEVERET_MEMORY_HIGH_WATERMARK", "1"),
+        ("LEVERET_STORE__SYNC", "os"),
+        ("LEVERET_SERVICE_HOST", "10.0.0.1"),
+        ("LEVERET_PORT_5672_TCP", "tcp://10.0.0.1:5672"),
+        ("PATH", "/bin"),
+    ])
+    .unwrap();
+    assert_eq!(config.default_pass.reveal(), "00123");
+    assert_eq!(config.loopback_users, ["guest", "admin"]);
+    assert!(config.plugins.enabled.is_empty());
+    assert!((config.memory_high_watermark - 1.0).abs() < f64::EPSILON);
+    assert_eq!(config.store.sync, Sync::Os);
+}
+
+#[test]
+fn an_unknown_key_is_named_with_those_there_are() {
+    let error = with_file("[amqp]\nframe_mox = 1\n").unwrap_err().to_string();
+    assert!(error.starts_with("amqp.frame_mox ("), "{error}");
+    assert!(error.contains("test.toml"), "{error}");
+    assert!(error.contains("frame_max, channel_max"), "{error}");
+    let error = with_environment(&[("LEVERET_AMPQ__BIND", "x")]).unwrap_err().to_string();
+    assert!(error.starts_with("ampq (environment variable LEVERET_AMPQ__BIND): there is no such key"), "{error}");
+}
+
+#[test]
+fn a_wrong_value_is_named_with_its_key_and_what_is_allowed() {
+    let message = |name, text| with_environment(&[(name, text)]).unwrap_err().to_string();
+    assert_eq!(
+        message("LEVERET_STORE__SYNC", "never"),
+        "store.sync = \"never\" (environment variable LEVERET_STORE__SYNC): must be \"commit\" or \"os\""
+    );
+    assert_eq!(
+        message("LEVERET_AMQP__HEARTBEAT", "soon"),
+        "amqp.heartbeat = \"soon\" (environment variable LEVERET_AMQP__HEARTBEAT): must be a number from 0 to 65535"
+    );
+    assert_eq!(
+        message("LEVERET_AMQP__HEARTBEAT", "70000"),
+        "amqp.heartbeat = 70000 (environment variable LEVERET_AMQP__HEARTBEAT): must be a number from 0 to 65535"
+    );
+    assert_eq!(
+        message("LEVERET_AMQP__FRAME_MAX", "100"),
+        "amqp.frame_max = 100 (environment variable LEVERET_AMQP__FRAME_MAX): \
+         must be from 4096 (AMQP 0-9-1's least) to 1073741824"
+    );
+    assert!(message("LEVERET_AMQP__BIND", "5672").contains("must be HOST:PORT"));
+    assert!(message("LEVERET_LOG__LEVEL", "loud").contains("log.level = \"loud\""));
+    assert_eq!(
+        message("LEVERET_PLUGINS__ENABLED", "management,mqtt"),
+        "plugins.enabled = [\"management\", \"mqtt\"] (environment variable LEVERET_PLUGINS__ENABLED): \
+         must be a list of names out of [\"management\"]"
+    );
+    assert!(message("LEVERET_AMQP", "5").starts_with("amqp = \"5\""));
+}
+
+#[test]
+fn a_secret_shows_nowhere() {
+    let error = with_file("default_pass = 5\n").unwrap_err().to_string();
+    assert!(error.contains("(not shown)"), "{error}");
+    let shown = format!("{:?}", with_file("default_pass = \"hunter2\"\n").unwrap());
+    assert!(!shown.contains("hunter2"));
+}
+
+#[test]
+fn a_named_file_must_exist_and_be_toml() {
+    let missing = load(&Sources { file: Some("/nonexistent/leveret.toml".into()), ..Sources::default() });
+    assert!(missing.unwrap_err().to_string().starts_with("configuration file /nonexistent/leveret.toml: "));
+    let error = with_file("this is not toml").unwrap_err().to_string();
+    assert!(error.contains("test.toml"), "{error}");
+}

@@ -1,0 +1,321 @@
+//! The loop of an open connection: one task that reads, takes mail, writes and keeps time.
+//!
+//! Everything is polled in one place. What one read brought in is decoded under one turn of the broker, which is never
+//! held while waiting; the outbox is written when there is nothing more to take in.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Buf;
+use leveret_amqp::decode;
+use leveret_broker::Turn;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc,
+    time::{Instant, Sleep},
+};
+
+use super::{
+    FRAME_SIZE_FUDGE, Timings,
+    failure::Ending,
+    heartbeat::{Due, Heartbeat},
+    open::{Open, Phase},
+    transport::Transport,
+};
+use crate::mail::Mail;
+
+/// Pieces of mail handled under one turn.
+const MAIL_BATCH: usize = 128;
+
+/// Bytes in the outbox from which on they are written before more is taken in.
+const WRITE_BYTES_MIN: usize = 256 * 1024;
+
+/// Rounds that take in more before what they have brought about is written all the same: a peer that never stops sending
+/// still gets its answers.
+const ROUNDS_UNWRITTEN_MAX: u32 = 4;
+
+/// Rounds before other tasks of the thread get their chance.
+const ROUNDS_MAX: usize = 64;
+
+/// Longest time between two looks at the channels' settlement timeouts.
+const TICK_MS_MAX: u64 = 10_000;
+
+/// Shortest one.
+const TICK_MS_MIN: u64 = 100;
+
+/// An open connection with its socket.
+pub(super) struct Drive<S> {
+    pub(super) transport: Transport<S>,
+    pub(super) open: Open,
+    mailbox: mpsc::UnboundedReceiver<Mail>,
+    mails: Vec<Mail>,
+    heartbeat: Heartbeat,
+    timer: Pin<Box<Sleep>>,
+    tick: Duration,
+    next_tick: Instant,
+    /// The answer to our connection.close must have come by then.
+    closing_deadline: Option<Instant>,
+    timings: Timings,
+    /// `input` may hold a whole frame that has not been handled.
+    has_undecoded: bool,
+    rounds_unwritten: u32,
+    /// Bytes of the outbox's window to be given back.
+    released: u64,
+}
+
+/// Whether something was done.
+type Progress = bool;
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
+    pub(super) fn new(
+        transport: Transport<S>,
+        open: Open,
+        mailbox: mpsc::UnboundedReceiver<Mail>,
+        heartbeat_s: u16,
+        timings: Timings,
+    ) -> Self {
+        let now = Instant::now();
+        let timeout_ms = open.session.limits.consumer_timeout_ms;
+        let tick_ms = if timeout_ms == 0 { TICK_MS_MAX } else { (timeout_ms / 4).clamp(TICK_MS_MIN, TICK_MS_MAX) };
+        let tick = Duration::from_millis(tick_ms);
+        Self {
+            has_undecoded: !transport.input.is_empty(),
+            transport,
+            open,
+            mailbox,
+            mails: Vec::new(),
+            heartbeat: Heartbeat::new(heartbeat_s, now),
+            timer: Box::pin(tokio::time::sleep(tick)),
+            tick,
+            next_tick: now + tick,
+            closing_deadline: None,
+            timings,
+            rounds_unwritten: 0,
+            released: 0,
+        }
+    }
+
+    /// Serves the connection until it ends; everything it had is wound up then.
+    pub(super) async fn run(&mut self) -> Ending {
+        let ending = std::future::poll_fn(|context| self.poll(context)).await;
+        self.wind_up();
+        ending
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Ending> {
+        for _ in 0..ROUNDS_MAX {
+            match self.round(context) {
+                Err(ending) => return Poll::Ready(ending),
+                Ok(true) => {}
+                Ok(false) => return Poll::Pending,
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn round(&mut self, context: &mut Context<'_>) -> Result<Progress, Ending> {
+        let mailed = self.take_mail(context);
+        let read = self.take_input(context)?;
+        let has_more = mailed || read;
+        self.rounds_unwritten += 1;
+        if has_more && self.transport.outbox.len() < WRITE_BYTES_MIN && self.rounds_unwritten < ROUNDS_UNWRITTEN_MAX {
+            return Ok(true);
+        }
+        self.rounds_unwritten = 0;
+        let written = self.write(context)?;
+        if has_more || written {
+            return Ok(true);
+        }
+        self.watch_clock(context)
+    }
+
+    fn take_mail(&mut self, context: &mut Context<'_>) -> Progress {
+        // Never closed from the other end: the session holds a sender.
+        let Poll::Ready(1..) = self.mailbox.poll_recv_many(context, &mut self.mails, MAIL_BATCH) else { return false };
+        let Self { transport, open, mails, .. } = self;
+        let session = std::sync::Arc::clone(&open.session);
+        let turn = &mut session.broker.turn();
+        for mail in mails.drain(..) {
+            open.mail(mail, turn, &mut transport.outbox);
+        }
+        open.flush(turn, &mut transport.outbox);
+        true
+    }
+
+    fn take_input(&mut self, context: &mut Context<'_>) -> Result<Progress, Ending> {
+        if !self.wants_input() {
+            self.heartbeat.heard(Instant::now());
+            return Ok(false);
+        }
+        if self.has_undecoded {
+            self.decode();
+            return Ok(true);
+        }
+        match self.transport.poll_read(context, &self.open.session.registration) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Ok(0)) => Err(self.ended_by_peer()),
+            Poll::Ready(Ok(_)) => {
+                self.heartbeat.heard(Instant::now());
+                self.has_undecoded = true;
+                Ok(true)
+            }
+            Poll::Ready(Err(error)) => Err(self.failed(error)),
+        }
+    }
+
+    /// What comes after lost synchronisation is read and thrown away.
+    fn wants_input(&self) -> bool {
+        matches!(self.open.phase, Phase::Lost(_)) || self.open.may_decode(&self.transport.outbox)
+    }
+
+    /// Handles the frames that are there, under one turn.
+    fn decode(&mut self) {
+        if matches!(self.open.phase, Phase::Lost(_)) {
+            self.transport.input.clear();
+            self.has_undecoded = false;
+            return;
+        }
+        let frame_max = self.open.session.frame_max.saturating_add(FRAME_SIZE_FUDGE);
+        if matches!(decode(&self.transport.input, frame_max), Ok(None)) {
+            self.has_undecoded = false;
+            return;
+        }
+        let session = std::sync::Arc::clone(&self.open.session);
+        self.decode_batch(frame_max, &mut session.broker.turn());
+    }
+
+    fn decode_batch(&mut self, frame_max: u32, turn: &mut Turn<'_>) {
+        let Self { transport, open, .. } = self;
+        let outbox = &mut transport.outbox;
+        let mut consumed = 0;
+        while open.may_decode(outbox) {
+            match decode(&transport.input[consumed..], frame_max) {
+                Ok(Some((frame, length))) => {
+                    open.frame(&frame, turn, outbox);
+                    consumed += length;
+                }
+                Ok(None) => {
+                    self.has_undecoded = false;
+                    break;
+                }
+                Err(error) => {
+                    open.malformed(&error, turn, outbox);
+                    break;
+                }
+            }
+        }
+        open.flush(turn, outbox);
+        transport.input.advance(consumed);
+    }
+
+    fn write(&mut self, context: &mut Context<'_>) -> Result<Progress, Ending> {
+        let before = self.transport.outbox.len();
+        let outcome = self.transport.poll_write(context, &self.open.session.registration, &mut self.released);
+        let has_written = self.transport.outbox.len() < before;
+        if has_written {
+            self.heartbeat.wrote(Instant::now());
+        }
+        self.give_back();
+        match outcome {
+            Poll::Ready(Err(error)) => Err(self.failed(error)),
+            Poll::Ready(Ok(())) => match self.take_finished() {
+                Some(ending) => Err(ending),
+                None => Ok(has_written),
+            },
+            Poll::Pending => Ok(has_written),
+        }
+    }
+
+    /// Gives the outbox's window back what was written, and has the queues go on that had found it full.
+    fn give_back(&mut self) {
+        let released = std::mem::take(&mut self.released);
+        if released > 0 && self.open.session.outbox_window.give(released) {
+            let session = std::sync::Arc::clone(&self.open.session);
+            self.open.resume(&mut session.broker.turn());
+        }
+    }
+
+    fn watch_clock(&mut self, context: &mut Context<'_>) -> Result<Progress, Ending> {
+        let now = Instant::now();
+        self.check_closing(now)?;
+        match self.heartbeat.due(now) {
+            Due::Nothing => {}
+            Due::Dead => return Err(Ending::Silent),
+            // Something already waits to be written: that it cannot be is no reason to add to it.
+            Due::Send if !self.transport.outbox.is_empty() => self.heartbeat.wrote(now),
+            Due::Send => {
+                self.transport.outbox.heartbeat();
+                return Ok(true);
+            }
+        }
+        if now >= self.next_tick {
+            self.tick(now);
+            return Ok(true);
+        }
+        let wake_at =
+            [self.heartbeat.next(), self.closing_deadline].into_iter().flatten().fold(self.next_tick, Instant::min);
+        // Set anew only where it would ring too late: traffic puts the time off again and again.
+        if self.timer.is_elapsed() || self.timer.deadline() > wake_at {
+            self.timer.as_mut().reset(wake_at);
+        }
+        Ok(self.timer.as_mut().poll(context).is_ready())
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.next_tick = now + self.tick;
+        self.transport.relax();
+        if self.open.has_channels() {
+            let session = std::sync::Arc::clone(&self.open.session);
+            let turn = &mut session.broker.turn();
+            self.open.tick(turn, &mut self.transport.outbox);
+            self.open.flush(turn, &mut self.transport.outbox);
+        }
+    }
+
+    /// Whoever does not answer connection.close is not waited for.
+    fn check_closing(&mut self, now: Instant) -> Result<(), Ending> {
+        let patience = match self.open.phase {
+            Phase::Running | Phase::Finished(_) => return Ok(()),
+            Phase::Closing(_) => self.timings.close_ok,
+            Phase::Lost(_) => self.timings.silent_close,
+        };
+        let deadline = *self.closing_deadline.get_or_insert(now + patience);
+        if now < deadline { Ok(()) } else { Err(self.ended_by_peer()) }
+    }
+
+    /// The socket is at its end, or the peer's time is over: how the connection has ended.
+    fn ended_by_peer(&mut self) -> Ending {
+        match std::mem::replace(&mut self.open.phase, Phase::Running) {
+            Phase::Running => Ending::Abrupt,
+            Phase::Closing(ending) | Phase::Lost(ending) | Phase::Finished(ending) => ending,
+        }
+    }
+
+    fn failed(&mut self, error: io::Error) -> Ending {
+        match self.ended_by_peer() {
+            Ending::Abrupt if error.kind() != io::ErrorKind::ConnectionReset => Ending::Io(error),
+            other => other,
+        }
+    }
+
+    fn take_finished(&mut self) -> Option<Ending> {
+        matches!(self.open.phase, Phase::Finished(_)).then(|| self.ended_by_peer())
+    }
+
+    /// Cancels and requeues everything, also what is still in the mail: queues count it as this connection's.
+    fn wind_up(&mut self) {
+        let session = std::sync::Arc::clone(&self.open.session);
+        let turn = &mut session.broker.turn();
+        self.open.wind_up(turn);
+        while let Ok(mail) = self.mailbox.try_recv() {
+            self.open.mail(mail, turn, &mut self.transport.outbox);
+        }
+        let _ = session.outbox_window.give(self.transport.outbox.clear());
+    }
+}

@@ -1,0 +1,175 @@
+//! An open connection without its socket: its state, and how it ends. What frames do is in [`super::frames`], what mail
+//! and the clock do in [`super::post`]; all of it is synchronous. The loop that calls it is in [`super::drive`].
+
+use std::sync::Arc;
+
+use leveret_broker::Turn;
+
+use super::{
+    channels::Channels,
+    failure::{Ending, Failure},
+    flow::Ahead,
+};
+use crate::{
+    mail::Mail,
+    outbox::Outbox,
+    registry::ConnectionState,
+    session::Session,
+    step::{HeldReply, Step},
+};
+
+/// Replies that may wait for a peer that does not read them, in bytes, before its requests are no longer read.
+const UNPAID_BYTES_MAX: usize = 1024 * 1024;
+
+/// Where the connection stands.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Open.
+    Running,
+    /// connection.close was sent; everything is discarded until the answer.
+    Closing(Ending),
+    /// connection.close was sent for bytes that are no frames: nothing that comes can be understood any more.
+    Lost(Ending),
+    /// Nothing more is to be done but to write what is in the outbox.
+    Finished(Ending),
+}
+
+/// An open connection without its socket.
+pub(super) struct Open {
+    pub(super) session: Arc<Session>,
+    pub(super) phase: Phase,
+    pub(super) channels: Channels,
+    pub(super) channel_max: u16,
+    pub(super) held: HeldReply,
+    /// Notices of cancelled consumers that came while a reply was held: the reply to queue.delete goes before them.
+    pub(super) notices_after_held: Vec<Mail>,
+    pub(super) ahead: Ahead,
+    /// Bytes of content in the present batch.
+    pub(super) content_bytes: u64,
+    pub(super) has_published: bool,
+    pub(super) alarm: Option<Arc<str>>,
+    pub(super) is_blocked: bool,
+}
+
+impl Open {
+    /// A connection whose handshake is done.
+    pub(super) fn new(session: Arc<Session>, channel_max: u16) -> Self {
+        Self {
+            alarm: session.registration.alarm(),
+            session,
+            phase: Phase::Running,
+            channels: Channels::default(),
+            channel_max,
+            held: HeldReply::default(),
+            notices_after_held: Vec::new(),
+            ahead: Ahead::default(),
+            content_bytes: 0,
+            has_published: false,
+            is_blocked: false,
+        }
+    }
+
+    /// Whether another frame may be handled now.
+    pub(super) fn may_decode(&self, outbox: &Outbox) -> bool {
+        match self.phase {
+            Phase::Running => {
+                !self.held.is_waiting()
+                    && !self.is_blocked
+                    && !self.ahead.is_too_far()
+                    && outbox.unpaid() < UNPAID_BYTES_MAX
+            }
+            Phase::Closing(_) => true,
+            Phase::Lost(_) | Phase::Finished(_) => false,
+        }
+    }
+
+    /// The bytes are no frames.
+    pub(super) fn malformed(&mut self, error: &leveret_amqp::WireError, turn: &mut Turn<'_>, outbox: &mut Outbox) {
+        if matches!(self.phase, Phase::Running) {
+            self.close_connection(Failure::malformed(error), turn, outbox);
+        }
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Running) {
+            Phase::Closing(ending) => Phase::Lost(ending),
+            other => other,
+        };
+    }
+
+    /// Ends a batch of frames or mail: what the channels have gathered is handed over.
+    pub(super) fn flush(&mut self, turn: &mut Turn<'_>, outbox: &mut Outbox) {
+        for number in self.channels.take_touched() {
+            let step = &mut Step::new(&self.session, turn, outbox, &mut self.held);
+            if let Some(channel) = self.channels.open(number) {
+                channel.flush(step);
+            }
+        }
+        if let Some(mark) = self.ahead.read(std::mem::take(&mut self.content_bytes)) {
+            let mailbox = self.session.mailbox.clone();
+            turn.after_commit(Box::new(move |_| {
+                mailbox.send(Mail::Absorbed(mark));
+            }));
+        }
+    }
+
+    /// Winds up whatever is left: for a connection that ends without a close. Idempotent.
+    pub(super) fn wind_up(&mut self, turn: &mut Turn<'_>) {
+        for (number, mut channel) in self.channels.take_all() {
+            channel.close(turn);
+            self.session.registration.channel_closed(number);
+        }
+        self.session.vhost.release_connection(turn, self.session.connection_id);
+    }
+
+    /// Whether there is something to look after by the clock.
+    pub(super) fn has_channels(&self) -> bool {
+        self.channels.len() > 0
+    }
+
+    /// The one place that decides what an error ends.
+    pub(super) fn fail(&mut self, channel: u16, failure: Failure, turn: &mut Turn<'_>, outbox: &mut Outbox) {
+        if failure.closes_connection() {
+            self.close_connection(failure, turn, outbox);
+        } else {
+            self.close_channel(channel, &failure, turn, outbox);
+        }
+    }
+
+    /// The one place that sends channel.close.
+    fn close_channel(&mut self, number: u16, failure: &Failure, turn: &mut Turn<'_>, outbox: &mut Outbox) {
+        let Some(mut channel) = self.channels.begin_close(number) else { return };
+        channel.close(turn);
+        self.session.registration.channel_closed(number);
+        tracing::info!(
+            connection = %self.session.name,
+            channel = number,
+            reason = %failure.error.code.reply_text(&failure.error.text),
+            "channel closed by the server"
+        );
+        failure.channel_close(|close| outbox.method(number, close));
+    }
+
+    /// The one place that sends connection.close.
+    fn close_connection(&mut self, failure: Failure, turn: &mut Turn<'_>, outbox: &mut Outbox) {
+        self.wind_up(turn);
+        failure.connection_close(|close| outbox.method(0, close));
+        self.phase = Phase::Closing(Ending::ByServer(failure));
+        self.session.registration.set_state(ConnectionState::Closing);
+    }
+
+    pub(super) fn close_if_running(&mut self, failure: Failure, turn: &mut Turn<'_>, outbox: &mut Outbox) {
+        if matches!(self.phase, Phase::Running) {
+            self.close_connection(failure, turn, outbox);
+        }
+    }
+
+    pub(super) fn finish(&mut self, ending: Ending) {
+        self.phase = Phase::Finished(ending);
+        self.session.registration.set_state(ConnectionState::Closing);
+    }
+
+    pub(super) fn finish_closing(&mut self) {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Running) {
+            Phase::Closing(ending) | Phase::Lost(ending) => Phase::Finished(ending),
+            other => other,
+        };
+    }
+}

@@ -1,0 +1,21 @@
+//! Leveret's server: configuration, listeners, AMQP 0-9-1 connections and channels, composition.
+//!
+//! A library with a thin `main`, so that tests start whole servers in their own process: [`server::run`].
+
+pub mod cli;
+pub mod config;
+pub mod ctl;
+pub mod perf;
+pub mod server;
+
+mod alarms;
+mod channel;
+mod connection;
+mod listener;
+mod logging;
+mod mail;
+mod management;
+mod outbox;
+mod registry;
+mod session;
+mod step;

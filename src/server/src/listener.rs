@@ -1,0 +1,87 @@
+//! Accepting AMQP connections.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use leveret_broker::clock;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    connection::{self, Shared},
+    registry::Accepted,
+};
+
+/// Connections beyond the limit that may be in their handshake, to be told there why they cannot stay. More are dropped
+/// at once.
+const OVER_LIMIT_MAX: usize = 256;
+
+/// First pause after a failed accept; doubled each time. Out of file handles, a loop without pause would spin.
+const BACK_OFF_MIN: Duration = Duration::from_millis(10);
+
+/// Longest pause.
+const BACK_OFF_MAX: Duration = Duration::from_secs(1);
+
+/// Accepts until `stop`; each connection becomes a task of `tasks`, and is dropped at `cut_off` if it is still there.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    cut_off: CancellationToken,
+) {
+    let mut back_off = BACK_OFF_MIN;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((socket, peer)) => {
+                back_off = BACK_OFF_MIN;
+                welcome(socket, peer, &shared, &tasks, &cut_off);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(back_off).await;
+                back_off = (back_off * 2).min(BACK_OFF_MAX);
+            }
+        }
+    }
+}
+
+fn welcome(
+    socket: TcpStream,
+    peer: SocketAddr,
+    shared: &Arc<Shared>,
+    tasks: &TaskTracker,
+    cut_off: &CancellationToken,
+) {
+    if shared.connection_max != 0 && shared.connections.len() >= shared.connection_max + OVER_LIMIT_MAX {
+        tracing::warn!(%peer, limit = shared.connection_max, "connection dropped: far over the connection limit");
+        return;
+    }
+    // Frames are gathered here; the system must not hold them back to gather more.
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "connection gone before it began");
+        return;
+    }
+    let local = socket.local_addr().ok();
+    let accepted = Accepted {
+        id: shared.broker.next_id(),
+        name: connection_name(peer, local).into(),
+        peer: Some(peer),
+        local,
+        connected_at_ms: clock::now_ms(),
+    };
+    tracing::debug!(connection = %accepted.name, "connection accepted");
+    let served = connection::serve(socket, accepted, Arc::clone(shared));
+    tasks.spawn(cut_off.clone().run_until_cancelled_owned(served));
+}
+
+/// As RabbitMQ names connections: `127.0.0.1:50000 -> 127.0.0.1:5672`.
+fn connection_name(peer: SocketAddr, local: Option<SocketAddr>) -> String {
+    match local {
+        Some(local) => format!("{peer} -> {local}"),
+        None => peer.to_string(),
+    }
+}

@@ -1,0 +1,272 @@
+//! The management interface's doors, and what it is told of connections and channels.
+//!
+//! Two doors to the same routes: HTTP over TCP, where every request logs in, and a unix socket in the data folder for
+//! `leveret ctl`, which the file's permissions guard.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use leveret_broker::Broker;
+use leveret_management::{Clients, Door, router, table_to_json};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, UnixListener};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::registry::{ChannelInfo, ConnectionInfo, Connections};
+
+/// The unix socket's name in the data folder.
+pub(crate) const SOCKET_NAME: &str = "leveret.sock";
+
+/// How long requests under way are waited for when the server stops.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the management interface sees of this server.
+pub(crate) struct Front {
+    connections: Arc<Connections>,
+    node: String,
+    cluster_name: String,
+    amqp: SocketAddr,
+    http: Option<SocketAddr>,
+}
+
+/// Serves management until `stop`: over `http` where that is on, and over the unix socket in `data_dir`.
+///
+/// # Errors
+/// Where the socket cannot be made.
+pub(crate) fn serve(
+    broker: &Arc<Broker>,
+    front: Front,
+    http: Option<TcpListener>,
+    data_dir: &Path,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> io::Result<()> {
+    let front: Arc<dyn Clients> = Arc::new(front);
+    let (file, socket) = SocketFile::bind(data_dir.join(SOCKET_NAME))?;
+    if let Some(listener) = http {
+        // Who may log in depends on where he comes from.
+        let routes = router(Arc::clone(broker), Arc::clone(&front), Door::Tcp);
+        let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
+        let served = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
+        tasks.spawn(within_patience(served.into_future(), stop.clone()));
+    }
+    let routes = router(Arc::clone(broker), front, Door::Local);
+    let served = axum::serve(socket, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let served = within_patience(served.into_future(), stop.clone());
+    tasks.spawn(async move {
+        served.await;
+        drop(file);
+    });
+    Ok(())
+}
+
+/// Serves until `stop`, and then for as long as requests under way need, within bounds.
+async fn within_patience(served: impl Future<Output = io::Result<()>>, stop: CancellationToken) {
+    let patience = async {
+        stop.cancelled().await;
+        tokio::time::sleep(STOP_PATIENCE).await;
+    };
+    tokio::select! {
+        outcome = served => {
+            if let Err(error) = outcome {
+                tracing::error!(%error, "management has stopped");
+            }
+        }
+        () = patience => {}
+    }
+}
+
+/// The socket in the data folder, for its owner alone; dropping it removes it.
+struct SocketFile(PathBuf);
+
+impl SocketFile {
+    /// Replaces a remnant: the store's lock, which is held, keeps other servers out of the folder.
+    ///
+    /// The socket gets its name after its permissions, so that nobody else can connect at any moment.
+    fn bind(path: PathBuf) -> io::Result<(Self, UnixListener)> {
+        let unnamed = path.with_extension("new");
+        remove(&unnamed)?;
+        let listener = UnixListener::bind(&unnamed)?;
+        fs::set_permissions(&unnamed, fs::Permissions::from_mode(0o600))?;
+        fs::rename(&unnamed, &path)?;
+        Ok((Self(path), listener))
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if let Err(error) = remove(&self.0) {
+            tracing::warn!(path = %self.0.display(), %error, "cannot remove the management socket");
+        }
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+impl Front {
+    /// What is to be shown of a server.
+    pub(crate) fn new(
+        connections: &Arc<Connections>,
+        cluster_name: &str,
+        amqp: SocketAddr,
+        http: Option<SocketAddr>,
+    ) -> Self {
+        Self {
+            connections: Arc::clone(connections),
+            node: format!("leveret@{}", host_name()),
+            cluster_name: cluster_name.into(),
+            amqp,
+            http,
+        }
+    }
+}
+
+impl Clients for Front {
+    fn connections(&self) -> Vec<Value> {
+        self.connections.list().iter().map(|info| connection_json(info, &self.node)).collect()
+    }
+
+    fn channels(&self) -> Vec<Value> {
+        let connections = self.connections.list();
+        let of = |channel: &ChannelInfo| connections.iter().find(|info| info.accepted.id == channel.connection.0);
+        let channels = self.connections.list_channels();
+        channels.iter().filter_map(|channel| Some(channel_json(channel, of(channel)?, &self.node))).collect()
+    }
+
+    fn close(&self, name: &str, reason: &str) -> bool {
+        self.connections.close(name, reason)
+    }
+
+    fn close_vhost(&self, vhost: &str, reason: &str) {
+        self.connections.close_where(reason, |opened| &*opened.vhost == vhost);
+    }
+
+    fn listeners(&self) -> Vec<Value> {
+        let listener = |protocol: &str, address: SocketAddr| {
+            json!({
+                "node": self.node, "protocol": protocol, "ip_address": address.ip().to_string(), "port": address.port(),
+            })
+        };
+        let http = self.http.map(|address| listener("http", address));
+        [listener("amqp", self.amqp)].into_iter().chain(http).collect()
+    }
+
+    fn node(&self) -> &str {
+        &self.node
+    }
+
+    fn cluster_name(&self) -> &str {
+        &self.cluster_name
+    }
+
+    fn alarm(&self) -> Option<String> {
+        self.connections.alarm().map(|reason| reason.to_string())
+    }
+}
+
+/// A connection in RabbitMQ's shape.
+fn connection_json(info: &ConnectionInfo, node: &str) -> Value {
+    let ConnectionInfo { accepted, opened, .. } = info;
+    let host = |address: Option<SocketAddr>| address.map(|address| address.ip().to_canonical().to_string());
+    let port = |address: Option<SocketAddr>| address.map(|address| address.port());
+    let properties = table_to_json(&opened.client_properties);
+    json!({
+        "id": accepted.id,
+        "name": &*accepted.name,
+        "user_provided_name": properties["connection_name"],
+        "node": node,
+        "type": "network",
+        "protocol": info.protocol,
+        "state": info.state.as_str(),
+        "user": &*opened.username,
+        "user_who_performed_action": &*opened.username,
+        "vhost": &*opened.vhost,
+        "auth_mechanism": &*opened.mechanism,
+        "client_properties": properties,
+        "peer_host": host(accepted.peer),
+        "peer_port": port(accepted.peer),
+        "host": host(accepted.local),
+        "port": port(accepted.local),
+        "ssl": false,
+        "connected_at": accepted.connected_at_ms,
+        "channels": info.channels,
+        "channel_max": opened.channel_max,
+        "frame_max": opened.frame_max,
+        "timeout": opened.heartbeat_s,
+        "recv_oct": info.received_bytes,
+        "send_oct": info.sent_bytes,
+    })
+}
+
+/// A channel in RabbitMQ's shape.
+fn channel_json(info: &ChannelInfo, connection: &ConnectionInfo, node: &str) -> Value {
+    let stats = &info.stats;
+    let prefetch = stats.prefetch.load(Ordering::Relaxed);
+    let peer = connection.accepted.peer;
+    json!({
+        "name": info.name,
+        "number": info.number,
+        "node": node,
+        "user": &*info.username,
+        "user_who_performed_action": &*info.username,
+        "vhost": &*info.vhost,
+        "state": "running",
+        "connection_details": {
+            "name": &*info.connection.1,
+            "peer_host": peer.map(|address| address.ip().to_canonical().to_string()),
+            "peer_port": peer.map(|address| address.port()),
+        },
+        "confirm": stats.confirm.load(Ordering::Relaxed),
+        "transactional": stats.transactional.load(Ordering::Relaxed),
+        "consumer_count": stats.consumers.load(Ordering::Relaxed),
+        "messages_unacknowledged": stats.unacked.load(Ordering::Relaxed),
+        "messages_unconfirmed": stats.unconfirmed.load(Ordering::Relaxed),
+        "messages_uncommitted": stats.uncommitted.load(Ordering::Relaxed),
+        "acks_uncommitted": stats.uncommitted_acks.load(Ordering::Relaxed),
+        "prefetch_count": prefetch,
+        "global_prefetch_count": stats.global_prefetch.load(Ordering::Relaxed),
+        "message_stats": {
+            "publish": stats.published.load(Ordering::Relaxed),
+            "confirm": stats.confirmed.load(Ordering::Relaxed),
+            "return_unroutable": stats.returned_unroutable.load(Ordering::Relaxed),
+            "deliver": stats.delivered.load(Ordering::Relaxed),
+            "deliver_no_ack": stats.delivered_no_ack.load(Ordering::Relaxed),
+            "get": stats.got.load(Ordering::Relaxed),
+            "redeliver": stats.redelivered.load(Ordering::Relaxed),
+            "ack": stats.acknowledged.load(Ordering::Relaxed),
+        },
+    })
+}
+
+fn host_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() { "localhost".into() } else { name.trim().into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_socket_is_for_its_owner_and_goes_with_the_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(SOCKET_NAME);
+        fs::write(&path, "left behind").unwrap();
+        let (file, _listener) = SocketFile::bind(path.clone()).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(tokio::net::UnixStream::connect(&path).await.is_ok());
+        drop(file);
+        assert!(!path.exists());
+    }
+}

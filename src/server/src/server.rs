@@ -1,0 +1,279 @@
+//! Composition: opens the store and the broker, starts the listeners, and takes all of it down in order.
+//!
+//! This is the one place that knows every part.
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use leveret_broker::{Broker, BrokerConfig, exchange::ExchangeTypes};
+use leveret_store::{Options, Store, SyncMode};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    alarms::{self, Thresholds},
+    config::{Config, MANAGEMENT, Sync},
+    connection::{Shared, Timings, Tuning},
+    listener,
+    management::{self, Front},
+    registry::Connections,
+    session::Limits,
+};
+
+/// How long connections are waited for at shutdown before they are cut off.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a server could not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The store cannot be opened.
+    #[error("cannot open the store in {folder}: {reason}")]
+    Store {
+        /// The data folder.
+        folder: String,
+        /// Why.
+        reason: leveret_store::StoreError,
+    },
+    /// What is in the store cannot be recovered.
+    #[error("cannot recover from the store: {0}")]
+    Recovery(#[from] leveret_broker::OpenError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} ({key}): {reason}")]
+    Listen {
+        /// As configured.
+        address: String,
+        /// The key that says so.
+        key: &'static str,
+        /// Why.
+        reason: std::io::Error,
+    },
+    /// The socket for `leveret ctl` cannot be made.
+    #[error("cannot make the management socket in {folder}: {reason}")]
+    Socket {
+        /// The data folder.
+        folder: String,
+        /// Why.
+        reason: std::io::Error,
+    },
+    /// A write or sync failed while serving; nothing was confirmed after that.
+    #[error("the store has failed: {0}")]
+    StoreFailed(Arc<str>),
+    /// A part of the server panicked.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+/// A running server.
+pub struct Server {
+    broker: Arc<Broker>,
+    connections: Arc<Connections>,
+    amqp_address: SocketAddr,
+    http_address: Option<SocketAddr>,
+    /// No more connections are accepted.
+    stop: CancellationToken,
+    /// Connections still there are dropped.
+    cut_off: CancellationToken,
+    connection_tasks: TaskTracker,
+    watcher: JoinHandle<()>,
+    store_failed: oneshot::Receiver<Arc<str>>,
+}
+
+/// Serves until `shutdown` completes or the store fails; everything is committed and closed then.
+///
+/// # Errors
+/// Where the server cannot start, or the store fails while it serves.
+pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
+    let mut server = Server::start(config).await?;
+    let failure = tokio::select! {
+        () = shutdown => None,
+        Ok(reason) = &mut server.store_failed => Some(reason),
+    };
+    match failure {
+        None => {
+            tracing::info!("shutting down");
+            server.shut_down().await
+        }
+        Some(reason) => {
+            tracing::error!(%reason, "the store has failed: nothing is confirmed any more, stopping");
+            // What the shutdown says beyond that follows from it.
+            let _ = server.shut_down().await;
+            Err(ServerError::StoreFailed(reason))
+        }
+    }
+}
+
+impl Server {
+    /// Opens the store, recovers the broker and begins to listen.
+    ///
+    /// # Errors
+    /// Where one of these fails; what was begun is taken back.
+    pub async fn start(config: Config) -> Result<Self, ServerError> {
+        // The address first: a second server on this machine should hear of the port, not of the store's lock.
+        let (listener, amqp_address) = listen(&config.amqp.bind, "amqp.bind").await?;
+        let http = listen_http(&config).await?;
+        let http_address = http.as_ref().map(|(_, address)| *address);
+        let (broker, store_failed) = open_broker(&config).await?;
+        let connections = Arc::new(Connections::default());
+        let shared = Arc::new(shared(&config, &broker, &connections));
+        let (stop, cut_off) = (CancellationToken::new(), CancellationToken::new());
+        let connection_tasks = TaskTracker::new();
+        if has_management(&config) {
+            let front = Front::new(&connections, &config.cluster_name, amqp_address, http_address);
+            let http = http.map(|(listener, _)| listener);
+            management::serve(&broker, front, http, &config.data_dir, &connection_tasks, &stop)
+                .map_err(|reason| ServerError::Socket { folder: config.data_dir.display().to_string(), reason })?;
+        }
+        tokio::spawn(listener::accept(listener, shared, connection_tasks.clone(), stop.clone(), cut_off.clone()));
+        let watcher = tokio::spawn(alarms::watch(Thresholds::new(&config), Arc::clone(&connections)));
+        announce(&config, amqp_address, http_address);
+        Ok(Self {
+            broker,
+            connections,
+            amqp_address,
+            http_address,
+            stop,
+            cut_off,
+            connection_tasks,
+            watcher,
+            store_failed,
+        })
+    }
+
+    /// Where AMQP is listened on; with the port that the system chose where 0 was configured.
+    #[must_use]
+    pub fn amqp_address(&self) -> SocketAddr {
+        self.amqp_address
+    }
+
+    /// Where management is listened on, if it is.
+    #[must_use]
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http_address
+    }
+
+    /// The broker behind it.
+    #[must_use]
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
+    /// Closes all connections with 320, waits for them within bounds, and commits everything.
+    ///
+    /// # Errors
+    /// [`ServerError::StoreFailed`] where the last commit fails.
+    pub async fn shut_down(self) -> Result<(), ServerError> {
+        self.stop.cancel();
+        self.watcher.abort();
+        self.connections.shut_down();
+        if tokio::time::timeout(SHUTDOWN_PATIENCE, self.connections.emptied()).await.is_err() {
+            tracing::warn!(connections = self.connections.len(), "connections did not close in time and are cut off");
+        }
+        self.cut_off.cancel();
+        self.connection_tasks.close();
+        self.connection_tasks.wait().await;
+        let broker = self.broker;
+        let closed = tokio::task::spawn_blocking(move || {
+            broker.shutdown();
+            broker.store().poisoned()
+        });
+        match closed.await {
+            Ok(None) => {
+                tracing::info!("stopped; everything is committed");
+                Ok(())
+            }
+            Ok(Some(reason)) => Err(ServerError::StoreFailed(reason)),
+            Err(panic) => Err(ServerError::Internal(panic.to_string())),
+        }
+    }
+}
+
+async fn listen(address: &str, key: &'static str) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        let local = listener.local_addr()?;
+        Ok((listener, local))
+    };
+    bound.await.map_err(|reason| ServerError::Listen { address: address.into(), key, reason })
+}
+
+async fn listen_http(config: &Config) -> Result<Option<(TcpListener, SocketAddr)>, ServerError> {
+    if config.http.bind.is_empty() || !has_management(config) {
+        return Ok(None);
+    }
+    listen(&config.http.bind, "http.bind").await.map(Some)
+}
+
+fn has_management(config: &Config) -> bool {
+    config.plugins.enabled.iter().any(|name| name == MANAGEMENT)
+}
+
+/// Opens store and broker on a thread that may block.
+async fn open_broker(config: &Config) -> Result<(Arc<Broker>, oneshot::Receiver<Arc<str>>), ServerError> {
+    let folder = config.data_dir.clone();
+    let options = Options { sync: sync_mode(config.store.sync), ..Options::default() };
+    let broker_config = BrokerConfig {
+        default_user: config.default_user.clone(),
+        default_password: config.default_pass.reveal().to_owned(),
+        loopback_users: config.loopback_users.clone(),
+    };
+    let (sender, store_failed) = oneshot::channel();
+    let opened = tokio::task::spawn_blocking(move || {
+        let store = Store::open(&folder, &options)
+            .map_err(|reason| ServerError::Store { folder: folder.display().to_string(), reason })?;
+        store.on_poison(move |reason| {
+            // Nobody listens any more once the server has stopped.
+            let _ = sender.send(reason);
+        });
+        Broker::open(store, &broker_config, ExchangeTypes::default()).map_err(ServerError::from)
+    });
+    match opened.await {
+        Ok(broker) => Ok((broker?, store_failed)),
+        Err(panic) => Err(ServerError::Internal(panic.to_string())),
+    }
+}
+
+fn shared(config: &Config, broker: &Arc<Broker>, connections: &Arc<Connections>) -> Shared {
+    let amqp = &config.amqp;
+    Shared {
+        broker: Arc::clone(broker),
+        connections: Arc::clone(connections),
+        reply_consumers: Arc::default(),
+        limits: Arc::new(Limits {
+            consumers_per_channel_max: unlimited_if_zero(amqp.consumer_max_per_channel),
+            unacked_per_channel_max: amqp.unacked_max_per_channel,
+            message_bytes_max: amqp.message_bytes_max,
+            transaction_bytes_max: amqp.transaction_bytes_max,
+            consumer_timeout_ms: config.consumer_timeout_ms,
+        }),
+        offer: Tuning { frame_max: amqp.frame_max, channel_max: amqp.channel_max, heartbeat_s: amqp.heartbeat },
+        outbox_bytes: amqp.outbox_bytes,
+        connection_max: usize::try_from(amqp.connection_max).unwrap_or(usize::MAX),
+        cluster_name: config.cluster_name.clone(),
+        timings: Timings::with_handshake(Duration::from_millis(amqp.handshake_timeout_ms)),
+    }
+}
+
+fn unlimited_if_zero(limit: u32) -> u32 {
+    if limit == 0 { u32::MAX } else { limit }
+}
+
+fn sync_mode(sync: Sync) -> SyncMode {
+    match sync {
+        Sync::Commit => SyncMode::Commit,
+        Sync::Os => SyncMode::Os,
+    }
+}
+
+/// The line that says where it listens, where the data is and what a confirm means.
+fn announce(config: &Config, amqp: SocketAddr, http: Option<SocketAddr>) {
+    let data = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
+    let confirms = match config.store.sync {
+        Sync::Commit => "after the sync to disk (store.sync = \"commit\": they survive a crash of the machine)",
+        Sync::Os => "after the write (store.sync = \"os\": they survive a crash of Leveret, not of the machine)",
+    };
+    let management = http.map_or_else(String::new, |address| format!(", management on http://{address}"));
+    tracing::info!(
+        "Leveret {} is ready: AMQP 0-9-1 on {amqp}{management}, data in {}, confirms {confirms}",
+        env!("CARGO_PKG_VERSION"),
+        data.display(),
+    );
+}
