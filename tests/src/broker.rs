@@ -1,0 +1,200 @@
+//! A broker for one test.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use lapin::Connection;
+use lapin::ConnectionProperties;
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::{binary, until};
+
+/// A test that takes longer has hung; many rounds of crashes take minutes.
+const TEST_TIME: Duration = Duration::from_secs(900);
+
+/// Another process may take a port between its choice and its use.
+const START_ATTEMPTS: u32 = 5;
+
+/// A running broker; killed, and its data deleted, when dropped.
+pub struct Broker {
+    process: Option<Process>,
+    uri: String,
+}
+
+struct Process {
+    child: Child,
+    folder: TempDir,
+    arguments: Vec<String>,
+}
+
+/// Runs a test with a broker of its own.
+///
+/// # Panics
+///
+/// When the broker does not start, or the test takes too long.
+pub async fn with_broker(test: impl AsyncFnOnce(Broker)) {
+    let whole = async { test(Broker::start(&[]).await).await };
+    assert!(tokio::time::timeout(TEST_TIME, whole).await.is_ok(), "the test did not end in time");
+}
+
+impl Broker {
+    /// Starts a broker with an empty data folder and more arguments for `leveret serve`; or takes the broker of
+    /// `LEVERET_TEST_URI`.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    pub async fn start(arguments: &[&str]) -> Self {
+        if let Ok(uri) = std::env::var("LEVERET_TEST_URI") {
+            return Self { process: None, uri };
+        }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        let (child, uri) = launch(folder.path(), &arguments).await;
+        Self { process: Some(Process { child, folder, arguments }), uri }
+    }
+
+    /// Whether this is a Leveret that the test may stop, and not the broker of `LEVERET_TEST_URI`.
+    pub fn is_ours(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Where to connect.
+    pub fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    /// Where the data is.
+    ///
+    /// # Panics
+    ///
+    /// When the broker is not ours.
+    pub fn data_dir(&self) -> PathBuf {
+        self.process.as_ref().expect("a broker of our own").folder.path().join("data")
+    }
+
+    /// A connection as guest to vhost `/`, with a channel.
+    pub async fn client(&self) -> Client {
+        Client::connect(&self.uri).await
+    }
+
+    /// Stops the broker as an operator does (SIGTERM), and starts it again on its data.
+    ///
+    /// # Panics
+    ///
+    /// When it does not end well, or does not start.
+    pub async fn restart(&mut self) {
+        let process = self.process.as_mut().expect("a broker of our own");
+        signal(process.child.id(), "TERM");
+        let status = until("the broker's end", async || process.child.try_wait().ok().flatten()).await;
+        assert!(status.success(), "the broker ended with {status}");
+        self.start_again().await;
+    }
+
+    /// Kills the broker (signal 9).
+    ///
+    /// # Panics
+    ///
+    /// When it is not ours.
+    pub fn kill(&mut self) {
+        let process = self.process.as_mut().expect("a broker of our own");
+        process.child.kill().expect("killing the broker");
+        process.child.wait().expect("the killed broker's end");
+    }
+
+    /// Starts the broker again on its data, after [`Broker::kill`].
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    pub async fn start_again(&mut self) {
+        let process = self.process.as_mut().expect("a broker of our own");
+        (process.child, self.uri) = launch(process.folder.path(), &process.arguments).await;
+    }
+
+    /// Runs `leveret ctl` with these arguments and gives what it prints.
+    ///
+    /// # Panics
+    ///
+    /// When it fails.
+    pub fn ctl(&self, arguments: &[&str]) -> String {
+        let output = self.ctl_output(arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "leveret ctl {arguments:?}: {}: {errors}", output.status);
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    /// Runs `leveret ctl` with these arguments.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be run.
+    pub fn ctl_output(&self, arguments: &[&str]) -> Output {
+        let process = self.process.as_ref().expect("a broker of our own");
+        let mut command = command(process.folder.path());
+        command.arg("ctl").args(arguments);
+        command.env("LEVERET_DATA_DIR", self.data_dir());
+        command.output().expect("leveret ctl")
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            // It may have ended already; there is nothing to do about an error here.
+            let _ = process.child.kill();
+            let _ = process.child.wait();
+        }
+    }
+}
+
+/// The binary, with nothing of this machine's configuration in reach.
+fn command(folder: &Path) -> Command {
+    let mut command = Command::new(binary());
+    command.current_dir(folder).stdin(Stdio::null());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LEVERET_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+async fn launch(folder: &Path, arguments: &[String]) -> (Child, String) {
+    for _ in 0..START_ATTEMPTS {
+        let (amqp, http) = (free_address(), free_address());
+        let mut command = command(folder);
+        command.args(["serve", "--data-dir", "data", "--amqp-bind", &amqp, "--http-bind", &http]).args(arguments);
+        // What the broker says goes to the test's own output, which the runner shows when the test fails.
+        let mut child = command.spawn().expect("starting the broker");
+        let uri = format!("amqp://guest:guest@{amqp}");
+        if answers(&mut child, &uri).await {
+            return (child, uri);
+        }
+    }
+    panic!("the broker does not start, see above");
+}
+
+/// Waits until the broker takes connections; false when it ended instead.
+async fn answers(child: &mut Child, uri: &str) -> bool {
+    until("the broker's start", async || {
+        if child.try_wait().ok().flatten().is_some() {
+            return Some(false);
+        }
+        let connection = Connection::connect(uri, ConnectionProperties::default()).await.ok()?;
+        let _ = connection.close(200, "started".into()).await;
+        Some(true)
+    })
+    .await
+}
+
+fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("the address of a listener").to_string()
+}
+
+fn signal(process: u32, name: &str) {
+    let status = Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status();
+    assert!(status.expect("the command kill").success());
+}

@@ -1,0 +1,24 @@
+//! The whole-server tests; `leveret_tests` says how they work.
+#![allow(clippy::unwrap_used)]
+
+// What is declared: exchanges, queues, bindings; how messages are routed.
+mod routing;
+mod topology;
+// Publishing: confirms, returns, what comes out as it went in.
+mod publish_confirm;
+// Consuming: order, credit, settling, competition of consumers.
+mod consume_ack;
+mod consumers;
+// What a queue does by itself.
+mod dead_letter;
+mod length;
+mod priority;
+mod ttl;
+// Transactions.
+mod tx;
+// Operators: policies and listings, by `leveret ctl`.
+mod policies;
+// What is on disk: after a stop, and after a kill at any moment.
+mod crash;
+mod crash_moves;
+mod restart;
