@@ -248,3 +248,24 @@ fn an_idle_queue_is_small() {
     let bytes = size_of::<State>() + size_of::<Level>();
     assert!(bytes < 1_400, "{bytes} bytes");
 }
+
+#[test]
+fn a_chunk_that_is_done_with_but_not_yet_deleted_does_not_come_back() {
+    let mut rig = Rig::new(durable(), with_dlx(), TINY);
+    let expiration_ms = |id| (8..12).contains(&id).then_some(100);
+    for id in 0..20 {
+        rig.publish(&[Message { expiration_ms: expiration_ms(id), ..message(id) }]);
+    }
+    rig.commit();
+    rig.crash();
+    rig.publish_ids(20..21);
+    rig.collect();
+    assert_eq!(rig.advance(100).dead["expired"], [8, 9, 10, 11]);
+    rig.complete();
+    let mut output = crate::queue::tests::rig::Output::default();
+    for _ in 0..17 {
+        rig.step(Command::Get { no_ack: true }, &mut output);
+    }
+    assert!(output.dead.is_empty(), "expired twice: {:?}", output.dead);
+    assert_eq!(rig.state.counts().ready, 0);
+}
