@@ -118,7 +118,7 @@ impl Level {
             // What was found is gone from the index; what else is due can be seen now.
             self.disk_due_ms = 0;
         }
-        if self.writing.has_holes {
+        if self.writing.has_holes && self.writing.deleted.is_empty() {
             self.writing.has_holes = false;
             self.spans.merge_over_gaps();
         }
