@@ -75,6 +75,23 @@ impl Caller {
         }
     }
 
+    /// Checks a declaration as AMQP would. What goes `onward` to an exchange (dead letters, what an exchange cannot route)
+    /// is read from the declared thing and written there.
+    pub(crate) fn check_declare(
+        &self,
+        api: &Api,
+        vhost: &str,
+        declared: Resource<'_>,
+        onward: Option<&str>,
+    ) -> Result<(), ApiError> {
+        self.check(api, vhost, Permission::Configure, declared)?;
+        if let Some(exchange) = onward {
+            self.check(api, vhost, Permission::Read, declared)?;
+            self.check(api, vhost, Permission::Write, Resource::Exchange(exchange))?;
+        }
+        Ok(())
+    }
+
     /// Whether what belongs to `owner` may be seen: everything by monitoring, one's own by everybody.
     pub(crate) fn sees_of(&self, owner: &str) -> bool {
         self.0.as_ref().is_none_or(|user| *user.name == *owner || user.has_role(Role::Monitoring))

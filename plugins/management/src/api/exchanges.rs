@@ -80,7 +80,8 @@ async fn put(
     let vhost = caller.vhost(&api, &vhost)?;
     let arguments = body.arguments()?;
     let declare = from_json(&name, &body, &arguments)?;
-    check_declare(&api, &caller, &vhost, &name, &arguments)?;
+    let onward = arguments.get("alternate-exchange").and_then(FieldValue::as_str);
+    caller.check_declare(&api, &vhost.name, Resource::Exchange(&name), onward)?;
     let is_new = vhost.exchange(&name).is_err();
     step::commit(&api, |turn| Ok(vhost.declare_exchange(turn, &declare)?)).await?;
     Ok(created(is_new))
@@ -100,23 +101,6 @@ pub(super) fn from_json<'a>(
         internal: body.flag("internal", false)?,
         arguments,
     })
-}
-
-/// As exchange.declare: an alternate exchange must be readable here and writable there.
-fn check_declare(
-    api: &Api,
-    caller: &Caller,
-    vhost: &VHost,
-    name: &str,
-    arguments: &FieldTable,
-) -> Result<(), ApiError> {
-    let exchange = Resource::Exchange(name);
-    caller.check(api, &vhost.name, Permission::Configure, exchange)?;
-    if let Some(alternate) = arguments.get("alternate-exchange").and_then(FieldValue::as_str) {
-        caller.check(api, &vhost.name, Permission::Read, exchange)?;
-        caller.check(api, &vhost.name, Permission::Write, Resource::Exchange(alternate))?;
-    }
-    Ok(())
 }
 
 async fn delete(

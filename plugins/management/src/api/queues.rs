@@ -127,7 +127,8 @@ async fn put(
     let vhost = caller.vhost(&api, &vhost)?;
     let arguments = body.arguments()?;
     let declare = from_json(&name, &body, &arguments)?;
-    check_declare(&api, &caller, &vhost, &name, &arguments)?;
+    let onward = arguments.get("x-dead-letter-exchange").and_then(FieldValue::as_str);
+    caller.check_declare(&api, &vhost.name, Resource::Queue(&name), onward)?;
     let is_new = vhost.find_queue(&name).is_none();
     step::commit(&api, |turn| {
         if name.starts_with("amq.") && is_new {
@@ -153,23 +154,6 @@ pub(super) fn from_json<'a>(
         exclusive_to: None,
         arguments,
     })
-}
-
-/// As queue.declare: a dead-letter exchange must be writable, and the queue readable.
-fn check_declare(
-    api: &Api,
-    caller: &Caller,
-    vhost: &VHost,
-    name: &str,
-    arguments: &FieldTable,
-) -> Result<(), ApiError> {
-    let queue = Resource::Queue(name);
-    caller.check(api, &vhost.name, Permission::Configure, queue)?;
-    if let Some(exchange) = arguments.get("x-dead-letter-exchange").and_then(FieldValue::as_str) {
-        caller.check(api, &vhost.name, Permission::Read, queue)?;
-        caller.check(api, &vhost.name, Permission::Write, Resource::Exchange(exchange))?;
-    }
-    Ok(())
 }
 
 /// The queue, where this caller may do something to it. Only the local administrator reaches exclusive ones.
