@@ -1,11 +1,10 @@
 //! Resource alarms: while memory or disk runs short, publishers wait (`connection.blocked`) and consumers go on.
 //!
 //! Memory is this process's resident set against the machine's or the container's memory (Linux; elsewhere it is not
-//! watched). Free disk is asked of `df`, since the standard library cannot tell it.
+//! watched). Free disk is what the file system of the data folder leaves to users without privileges.
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
     sync::Arc,
     time::Duration,
 };
@@ -50,8 +49,18 @@ impl Thresholds {
     }
 
     fn look(&self) -> Option<&'static str> {
-        let disk_free_bytes = if self.disk_free_bytes_min > 0 { disk_free_bytes(&self.data_dir) } else { None };
+        let disk_free_bytes = if self.disk_free_bytes_min > 0 { self.disk_free_bytes() } else { None };
         self.reason(resident_bytes(), disk_free_bytes)
+    }
+
+    fn disk_free_bytes(&self) -> Option<u64> {
+        match disk_free_bytes(&self.data_dir) {
+            Ok(bytes) => Some(bytes),
+            Err(error) => {
+                tracing::warn!(data_dir = %self.data_dir.display(), %error, "cannot tell the free disk space: no alarm");
+                None
+            }
+        }
     }
 }
 
@@ -93,15 +102,9 @@ fn kib_line(text: &str, name: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
-fn disk_free_bytes(folder: &Path) -> Option<u64> {
-    let output = Command::new("df").arg("-Pk").arg(folder).output().ok()?;
-    df_available_bytes(&String::from_utf8_lossy(&output.stdout))
-}
-
-/// The fourth column of the second line, as POSIX has it for `df -Pk`.
-fn df_available_bytes(output: &str) -> Option<u64> {
-    let kib: u64 = output.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
-    Some(kib * 1024)
+fn disk_free_bytes(folder: &Path) -> std::io::Result<u64> {
+    let status = rustix::fs::statvfs(folder)?;
+    Ok(status.f_bavail.saturating_mul(status.f_frsize))
 }
 
 #[cfg(test)]
@@ -121,8 +124,8 @@ mod tests {
     #[test]
     fn reads_what_the_system_says() {
         assert_eq!(kib_line("Name:\tx\nVmRSS:\t    2048 kB\n", "VmRSS:"), Some(2 << 20));
-        let output = "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/vda1 100 40 60 40% /\n";
-        assert_eq!(df_available_bytes(output), Some(60 * 1024));
-        assert_eq!(df_available_bytes(""), None);
+        let folder = tempfile::tempdir().unwrap();
+        assert!(disk_free_bytes(folder.path()).unwrap() > 0);
+        assert!(disk_free_bytes(&folder.path().join("missing")).is_err());
     }
 }
