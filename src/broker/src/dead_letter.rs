@@ -15,7 +15,7 @@ use leveret_store::RecordsBuilder;
 use crate::{
     Turn, VHost,
     message::{self, NewRecord, RecordView},
-    queue::{DeadLetterReason, DeliveryRun, Queue},
+    queue::{Admission, DeadLetterReason, DeliveryRun, Queue},
 };
 
 /// Messages that died together in one queue.
@@ -121,7 +121,7 @@ fn enqueue(
     let records = builder.finish();
     for queue in queues {
         // A queue that refuses a dead letter (reject-publish) loses it, as in RabbitMQ's at-most-once dead-lettering.
-        queue.publish(turn, records.clone(), vec![0..1]);
+        queue.publish(turn, records.clone(), vec![0..1], Admission::Judged);
     }
 }
 

@@ -110,6 +110,13 @@ impl Error {
         Self::precondition_failed(format!("{} not empty", resource("queue", queue, vhost)))
     }
 
+    /// 406: a transaction that a queue would refuse a part of.
+    #[must_use]
+    pub fn no_room(queue: &str, vhost: &str) -> Self {
+        let queue = resource("queue", queue, vhost);
+        Self::precondition_failed(format!("{queue} has no room for the transaction: nothing of it was done"))
+    }
+
     /// 406: declaring an exchange of a type that nobody registered.
     #[must_use]
     pub fn unknown_exchange_type(kind: &str) -> Self {

@@ -16,6 +16,7 @@ mod admin;
 pub mod arguments;
 mod broker;
 pub mod catalogue;
+mod claims;
 pub mod clock;
 mod dead_letter;
 mod error;
@@ -36,6 +37,7 @@ mod turn;
 mod vhost;
 
 pub use broker::{Broker, BrokerConfig};
+pub use claims::Claims;
 pub use error::Error;
 pub use publisher::{Publish, Publisher, Routing};
 pub use recovery::OpenError;

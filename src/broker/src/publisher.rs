@@ -9,7 +9,10 @@ use std::{collections::HashMap, ops::Range, sync::Arc};
 use leveret_amqp::Properties;
 use leveret_store::RecordsBuilder;
 
-use crate::{Error, Turn, VHost, message, queue::Queue};
+use crate::{
+    Error, Turn, VHost, message,
+    queue::{Admission, Queue},
+};
 
 /// Routes kept per publisher. Beyond it the cache is emptied: keys that repeat come back at once, keys that do not
 /// (an id in each routing key) must not fill the memory.
@@ -55,6 +58,7 @@ pub struct Publisher {
     tags: Vec<u64>,
     runs: Vec<(Arc<Route>, Range<u32>)>,
     refused: Vec<u64>,
+    admission: Admission,
 }
 
 struct Route {
@@ -75,7 +79,13 @@ impl Publisher {
             tags: Vec::new(),
             runs: Vec::new(),
             refused: Vec::new(),
+            admission: Admission::Judged,
         }
+    }
+
+    /// Says whether queues may refuse what comes from now on.
+    pub fn admit(&mut self, admission: Admission) {
+        self.admission = admission;
     }
 
     /// Routes a message and adds it to the batch. `tag` is the caller's own number for it.
@@ -140,7 +150,7 @@ impl Publisher {
         }
         let records = self.records.finish();
         for (queue, picks) in group_by_queue(&self.runs) {
-            for refused in queue.publish(turn, records.clone(), picks) {
+            for refused in queue.publish(turn, records.clone(), picks, self.admission) {
                 let tags = refused.filter_map(|index| self.tags.get(index as usize).copied());
                 self.refused.extend(tags);
             }

@@ -2,6 +2,7 @@
 
 use lapin::Channel;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicPublishOptions};
+use lapin::types::AMQPValue;
 use leveret_tests::{Client, numbers, with_broker};
 
 async fn transaction(client: &Client) -> Channel {
@@ -77,6 +78,30 @@ async fn acknowledgements_count_with_the_commit() {
         client.settles_at(&from, 1).await;
         assert_eq!(numbers(&client.drain(&from).await), [1]);
         assert_eq!(numbers(&client.drain(&to).await), [0]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_queue_without_room_refuses_the_whole_transaction() {
+    with_broker(async |broker| {
+        let client = broker.client().await;
+        let (from, open) = (client.queue([]).await, client.queue([]).await);
+        let reject = AMQPValue::LongString("reject-publish".into());
+        let narrow = client.queue([("x-max-length", AMQPValue::LongInt(1)), ("x-overflow", reject)]).await;
+        client.publish_numbers(&from, 0..1).await;
+        let channel = transaction(&client).await;
+        get_and_ack(&channel, &from).await;
+        publish(&channel, &open, "1").await;
+        publish(&channel, &narrow, "2").await;
+        publish(&channel, &narrow, "3").await;
+        let error = channel.tx_commit().await.unwrap_err();
+        let expected = format!(
+            "PRECONDITION_FAILED - queue '{narrow}' in vhost '/' has no room for the transaction: nothing of it was done"
+        );
+        assert_eq!(leveret_tests::reply(&error), (406, expected));
+        client.settles_at(&from, 1).await;
+        assert_eq!((client.ready(&open).await, client.ready(&narrow).await), (0, 0));
     })
     .await;
 }

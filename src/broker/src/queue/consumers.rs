@@ -2,7 +2,9 @@
 //!
 //! Consumers with credit wait in lines, one for each priority. Whoever is served goes to the end of his line; whoever
 //! turns out to have no room leaves it, and joins again at the end when there may be room. So a queue with thousands of
-//! busy consumers looks at none of them in vain twice.
+//! busy consumers looks at none of them in vain twice. Those for whom a shared window had no room are held, and come
+//! back in the order in which they were turned away: otherwise the one who settles would always be first to take what
+//! he gave back.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -22,6 +24,8 @@ pub(crate) struct Consumers {
     single_active: bool,
     active: Option<ConsumerId>,
     exclusive: Option<ConsumerId>,
+    /// Turned away by a shared window: in that order.
+    held: VecDeque<ConsumerId>,
     /// Those with something in `runs`.
     served: Vec<ConsumerId>,
     /// Consumers whose windows have to be told that credit came back.
@@ -42,8 +46,26 @@ struct Member {
     unacked: u64,
     windows: Vec<Arc<Window>>,
     outbox: Arc<Window>,
-    in_line: bool,
+    place: Place,
     runs: Vec<DeliveryRun>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Not to be served, or without prefetch left.
+    Out,
+    InLine,
+    /// Waits for room in a shared window.
+    Held,
+}
+
+/// What a consumer has room for.
+struct Grant {
+    count: u32,
+    /// Credit that was given back on the way has to be announced.
+    woke_others: bool,
+    /// Where a consumer that got nothing waits.
+    otherwise: Place,
 }
 
 /// A number of messages for one consumer.
@@ -71,6 +93,12 @@ impl Consumers {
         self.lines.iter().any(|line| !line.waiting.is_empty())
     }
 
+    /// How many messages could be dealt out now, as far as messages are counted.
+    pub(crate) fn credit(&self) -> u64 {
+        let waiting = self.lines.iter().flat_map(|line| &line.waiting);
+        waiting.filter_map(|id| self.members.get(id)).fold(0, |sum: u64, member| sum.saturating_add(member.credit()))
+    }
+
     pub(crate) fn add(&mut self, new: NewConsumerState, actions: &mut Vec<Action>) -> Result<(), Refusal> {
         if self.exclusive.is_some() || new.exclusive && !self.is_empty() {
             return Err(Refusal::ExclusiveUse);
@@ -90,7 +118,7 @@ impl Consumers {
             unacked: 0,
             windows: new.windows,
             outbox: new.outbox,
-            in_line: false,
+            place: Place::Out,
             runs: Vec::new(),
         };
         self.members.insert(new.id, member);
@@ -108,6 +136,7 @@ impl Consumers {
         for line in self.lines.iter_mut().filter(|line| line.priority == member.priority) {
             line.waiting.retain(|other| *other != id);
         }
+        self.held.retain(|other| *other != id);
         if self.exclusive == Some(id) {
             self.exclusive = None;
         }
@@ -125,14 +154,16 @@ impl Consumers {
     pub(crate) fn settled(&mut self, id: ConsumerId, count: u64) {
         if let Some(member) = self.members.get_mut(&id) {
             member.unacked = member.unacked.saturating_sub(count);
-            self.join(id);
+            if member.place == Place::Out {
+                self.join(id);
+            }
         }
     }
 
-    /// Anyone may have room again.
+    /// Those who were turned away by a shared window may have room again.
     pub(crate) fn resume(&mut self) {
-        for index in 0..self.order.len() {
-            self.join(self.order[index]);
+        for id in std::mem::take(&mut self.held) {
+            self.join(id);
         }
     }
 
@@ -151,12 +182,15 @@ impl Consumers {
             let Some(id) = line.waiting.pop_front() else { break };
             let Some(member) = self.members.get_mut(&id) else { continue };
             let lens = |index: u32| stretch.records.record((stretch.first + dealt + index) as usize).len() as u64;
-            let (count, woke_others) = member.grant(wanted, lens);
+            let Grant { count, woke_others, otherwise } = member.grant(wanted, lens);
             if woke_others {
                 self.resumes.push(id);
             }
             if count == 0 {
-                member.in_line = false;
+                member.place = otherwise;
+                if otherwise == Place::Held {
+                    self.held.push_back(id);
+                }
                 continue;
             }
             line.waiting.push_back(id);
@@ -194,8 +228,8 @@ impl Consumers {
         if self.single_active && self.active != Some(id) {
             return;
         }
-        let Some(member) = self.members.get_mut(&id).filter(|member| !member.in_line) else { return };
-        member.in_line = true;
+        let Some(member) = self.members.get_mut(&id).filter(|member| member.place != Place::InLine) else { return };
+        member.place = Place::InLine;
         let place = self.lines.partition_point(|line| line.priority > member.priority);
         if self.lines.get(place).is_none_or(|line| line.priority != member.priority) {
             let line = Line { priority: member.priority, waiting: VecDeque::with_capacity(1) };
@@ -206,25 +240,33 @@ impl Consumers {
 }
 
 impl Member {
-    /// Takes credit for up to `wanted` messages of the given lengths: for how many, and whether credit that was given
-    /// back on the way has to be announced.
-    fn grant(&mut self, wanted: u32, lens: impl Fn(u32) -> u64) -> (u32, bool) {
+    /// Takes credit for up to `wanted` messages of the given lengths. Messages that need no ack take nothing of the
+    /// windows, but a window that is used up holds them back too, as RabbitMQ's limiter does.
+    fn grant(&mut self, wanted: u32, lens: impl Fn(u32) -> u64) -> Grant {
         let by_prefetch = if self.no_ack { u64::MAX } else { self.prefetch.saturating_sub(self.unacked) };
         if by_prefetch == 0 {
-            return (0, false);
+            return Grant { count: 0, woke_others: false, otherwise: Place::Out };
         }
-        let count = wanted.min(u32::try_from(by_prefetch).unwrap_or(u32::MAX));
-        let (count, bytes) = fit(count, self.outbox.room(), &lens);
-        let (granted, woke_others) = if self.no_ack { (count, false) } else { self.take_windows(count) };
-        if granted == 0 {
-            return (0, woke_others);
+        let wanted = wanted.min(u32::try_from(by_prefetch).unwrap_or(u32::MAX));
+        let (wanted, bytes) = fit(wanted, self.outbox.room(), &lens);
+        let (count, woke_others) =
+            if self.no_ack { (self.pass_windows(wanted), false) } else { self.take_windows(wanted) };
+        if count > 0 {
+            let bytes = if count == wanted { bytes } else { (0..count).map(lens).sum() };
+            self.outbox.charge(bytes);
+            self.unacked += if self.no_ack { 0 } else { u64::from(count) };
         }
-        let bytes = if granted == count { bytes } else { (0..granted).map(lens).sum() };
-        self.outbox.charge(bytes);
-        if !self.no_ack {
-            self.unacked += u64::from(granted);
-        }
-        (granted, woke_others)
+        Grant { count, woke_others, otherwise: Place::Held }
+    }
+
+    fn credit(&self) -> u64 {
+        let by_prefetch = if self.no_ack { u64::MAX } else { self.prefetch.saturating_sub(self.unacked) };
+        let by_windows = self.windows.iter().map(|window| window.left()).min().unwrap_or(u64::MAX);
+        by_prefetch.min(by_windows)
+    }
+
+    fn pass_windows(&self, wanted: u32) -> u32 {
+        if self.windows.iter().all(|window| window.room() > 0) { wanted } else { 0 }
     }
 
     fn take_windows(&self, wanted: u32) -> (u32, bool) {

@@ -30,7 +30,7 @@ pub use settings::{Kind, Overflow, QUORUM_DELIVERY_LIMIT, Settings, Sizing};
 pub(crate) use shell::Blueprint;
 pub use shell::{ConsumerInfo, NewConsumer, Queue, Totals};
 pub use state::{
-    Action, Arrivals, Command, ConsumerId, Counts, DeadLetterReason, DueChunk, Nature, NewConsumerState, Outcome,
-    Refusal, State,
+    Action, Admission, Arrivals, Command, ConsumerId, Counts, DeadLetterReason, DueChunk, Nature, NewConsumerState,
+    Outcome, Refusal, State,
 };
 pub use window::Window;

@@ -18,7 +18,7 @@ use leveret_store::{Source, Writes};
 use parking_lot::Mutex;
 
 use super::{
-    Action, Arrivals, CancelReason, Command, ConsumerId, Counts, Deliveries, DeliveryRun, Got, Kind, Nature,
+    Action, Admission, Arrivals, CancelReason, Command, ConsumerId, Counts, Deliveries, DeliveryRun, Got, Kind, Nature,
     NewConsumerState, Outcome, Outlet, Refusal, Run, Settings, State, Window,
 };
 use crate::{
@@ -229,10 +229,17 @@ impl Queue {
         turn: &mut Turn<'_>,
         records: leveret_store::Records,
         picks: Vec<Range<u32>>,
+        admission: Admission,
     ) -> Vec<Range<u32>> {
         let count: u64 = picks.iter().map(|pick| u64::from(pick.end - pick.start)).sum();
         self.totals.published.fetch_add(count, Ordering::Relaxed);
-        self.apply(turn, Command::Publish(Arrivals { records, picks })).rejected
+        self.apply(turn, Command::Publish(Arrivals { records, picks, admission })).rejected
+    }
+
+    /// Whether the queue would take so many messages more, all together (`reject-publish`).
+    #[must_use]
+    pub(crate) fn has_room(&self, count: u64, body_bytes: u64) -> bool {
+        self.core.lock().state.has_room(count, body_bytes)
     }
 
     /// Attaches a consumer and serves it.

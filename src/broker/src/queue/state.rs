@@ -19,7 +19,7 @@ mod settle;
 use std::ops::Range;
 
 pub use command::{
-    Action, Arrivals, Command, ConsumerId, DeadLetterReason, DueChunk, NewConsumerState, Outcome, Refusal,
+    Action, Admission, Arrivals, Command, ConsumerId, DeadLetterReason, DueChunk, NewConsumerState, Outcome, Refusal,
 };
 use leveret_store::{LogId, LogState};
 

@@ -29,6 +29,12 @@ impl Window {
         self.take_with(|_| 0)
     }
 
+    /// What is left, for somebody who only looks.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.limit().saturating_sub(self.used())
+    }
+
     /// Takes up to `wanted`; what was granted. Remembers that somebody got nothing.
     pub fn take(&self, wanted: u64) -> u64 {
         let mut granted = 0;

@@ -8,7 +8,10 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use leveret_amqp::tx;
-use leveret_broker::{Error, queue::Outcome};
+use leveret_broker::{
+    Claims, Error,
+    queue::{Admission, Outcome},
+};
 
 use super::{
     Channel, ChannelStats,
@@ -70,13 +73,15 @@ impl Transaction {
 
     /// Everything that a publish of the transaction may fail with, while nothing has been done.
     fn check(&self, session: &Session) -> Result<(), Error> {
+        let mut claims = Claims::default();
         for publish in &self.publishes {
             let message = Incoming::of(publish)?;
             if !reply_to::is_reply(&message) {
-                session.vhost.route(message.exchange, message.routing_key, &message.properties)?;
+                let (queues, _) = session.vhost.route(message.exchange, message.routing_key, &message.properties)?;
+                claims.add(queues, message.body.len() as u64);
             }
         }
-        Ok(())
+        claims.check()
     }
 
     fn count(&self, channel_stats: &ChannelStats) {
@@ -91,6 +96,8 @@ impl Channel {
             return Err(Error::precondition_failed("cannot switch from confirm to tx mode"));
         }
         self.transaction.get_or_insert_default();
+        // From here on the queues are asked before a commit.
+        self.publisher.admit(Admission::Granted);
         self.stats.transactional.store(true, Ordering::Relaxed);
         self.reply(tx::SelectOk, step);
         Ok(())
@@ -109,14 +116,9 @@ impl Channel {
         transaction.check(step.session)?;
         let Transaction { publishes, settlements, .. } = std::mem::take(transaction);
         transaction.count(&self.stats);
-        // What was refused before the transaction is none of its business.
-        self.refused.clear();
         let mut durable = self.commit_publishes(&publishes, step)?;
         durable |= self.commit_settlements(settlements, step);
         self.hand_over(step.turn);
-        if !std::mem::take(&mut self.refused).is_empty() {
-            return Err(Error::precondition_failed("partial tx completion"));
-        }
         self.reply_to_change(tx::CommitOk, false, durable, step);
         Ok(())
     }

@@ -16,6 +16,18 @@ pub struct Arrivals {
     pub records: Records,
     /// The records that go to this queue, ascending.
     pub picks: Vec<Range<u32>>,
+    /// Whether the queue may refuse them.
+    pub admission: Admission,
+}
+
+/// Whether a queue that refuses what it has no room for (`reject-publish`) is to judge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Admission {
+    /// It judges each message as it comes.
+    #[default]
+    Judged,
+    /// It was asked before ([`super::State::has_room`]) and takes them all, also where others have come in between.
+    Granted,
 }
 
 /// A consumer as the state needs to know it.
@@ -31,8 +43,8 @@ pub struct NewConsumerState {
     pub priority: i32,
     /// Unacked messages at a time; 0 is unlimited. Without effect for `no_ack`.
     pub prefetch: u32,
-    /// Limits shared with other consumers, in messages. Without effect for `no_ack`. What was taken is given back by
-    /// their owner when the channel settles.
+    /// Limits shared with other consumers, in messages. `no_ack` takes nothing of them, but waits while one is used up.
+    /// What was taken is given back by their owner when the channel settles.
     pub windows: Vec<Arc<Window>>,
     /// What the connection may have waiting to be written, in record bytes. Given back by the connection
     /// ([`DeliveryRun::bytes_len`]).

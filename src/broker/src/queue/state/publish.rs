@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use leveret_store::{Records, RecordsBuilder};
 
-use super::{Action, Arrivals, DeadLetterReason, State};
+use super::{Action, Admission, Arrivals, DeadLetterReason, State};
 use crate::{
     message::{Prefix, body_len},
     queue::{
@@ -31,7 +31,7 @@ impl State {
             return self.publish_judged(now_ms, arrivals, actions);
         }
         let compact = self.compact(arrivals);
-        let Arrivals { records, picks } = compact.as_ref().unwrap_or(arrivals);
+        let Arrivals { records, picks, .. } = compact.as_ref().unwrap_or(arrivals);
         for picks in picks {
             self.append(records, picks.clone());
         }
@@ -67,8 +67,21 @@ impl State {
         actions.push(Action::Rejected(rejected));
     }
 
-    fn may_refuse(&self, arrivals: &Arrivals) -> bool {
+    /// Whether the queue would take so many messages more, all together. Where nothing waits and the consumers have
+    /// credit for all of them they need no room; credit for a part of them is not counted.
+    #[must_use]
+    pub fn has_room(&self, count: u64, body_bytes: u64) -> bool {
         if self.settings.overflow == Overflow::DropHead {
+            return true;
+        }
+        let ready = self.ready();
+        let mut length = ready;
+        length += Totals { count, bytes: body_bytes };
+        !self.exceeds_limits(length) || ready.count == 0 && self.consumers.credit() >= count
+    }
+
+    fn may_refuse(&self, arrivals: &Arrivals) -> bool {
+        if self.settings.overflow == Overflow::DropHead || arrivals.admission == Admission::Granted {
             return false;
         }
         let mut length = self.ready();
@@ -85,7 +98,7 @@ impl State {
 
     /// A copy of what is picked, where sharing the batch would cost more.
     fn compact(&self, arrivals: &Arrivals) -> Option<Arrivals> {
-        let Arrivals { records, picks } = arrivals;
+        let Arrivals { records, picks, admission } = arrivals;
         let picked: usize = picks.iter().map(ExactSizeIterator::len).sum();
         if picked == records.len() || records.bytes_len() <= self.sizing.share_bytes {
             return None;
@@ -101,7 +114,7 @@ impl State {
             }
             let records = builder.finish();
             let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
-            Arrivals { records, picks: vec![0..count] }
+            Arrivals { records, picks: vec![0..count], admission: *admission }
         })
     }
 

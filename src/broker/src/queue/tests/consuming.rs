@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::rig::{Rig, consumer, durable, ids, message, with_dlx};
-use crate::queue::{Action, Command, Kind, Nature, NewConsumerState, Outcome, Refusal, Settings, Sizing, Window};
+use crate::queue::{
+    Action, Admission, Arrivals, Command, Kind, Nature, NewConsumerState, Outcome, Refusal, Settings, Sizing, Window,
+};
 
 const REQUEUE: Outcome = Outcome::Requeue { count_attempt: false };
 const FAILED: Outcome = Outcome::Requeue { count_attempt: true };
@@ -29,7 +31,7 @@ fn one_consumer_gets_a_batch_as_one_run() {
     rig.apply(Command::Consume(consumer(1)));
     let mut actions = Vec::new();
     let records = super::rig::records(&(0..100).map(message).collect::<Vec<_>>(), 0);
-    let arrivals = crate::queue::Arrivals { records, picks: vec![0..100] };
+    let arrivals = Arrivals { records, picks: vec![0..100], admission: Admission::Judged };
     rig.state.apply(0, Command::Publish(arrivals), &mut actions);
     let runs = actions.iter().find_map(|action| match action {
         Action::Deliver { runs, .. } => Some(runs),
@@ -103,6 +105,41 @@ fn a_shared_window_limits_all_its_consumers_together() {
     assert_eq!(ids(&rig.settle(Some(2), &[2], Outcome::Ack), 2), [0; 0], "the channel has not given it back yet");
     assert!(window.give(1));
     assert_eq!(rig.apply(Command::Resume).delivered.values().map(Vec::len).sum::<usize>(), 1);
+}
+
+#[test]
+fn room_in_a_shared_window_goes_round_though_one_consumer_gives_it_back() {
+    let mut rig = plain();
+    let window = Arc::new(Window::new(1));
+    let limited = |id| NewConsumerState { windows: vec![Arc::clone(&window)], ..consumer(id) };
+    rig.apply(Command::Consume(limited(1)));
+    rig.apply(Command::Consume(limited(2)));
+    assert_eq!(ids(&rig.publish_ids(1..6), 1), [1]);
+    for (id, next) in [(1, 2), (2, 3), (3, 4)] {
+        let (holder, other) = if id % 2 == 1 { (1, 2) } else { (2, 1) };
+        rig.settle(Some(holder), &[id], Outcome::Ack);
+        assert!(window.give(1));
+        assert_eq!(ids(&rig.apply(Command::Resume), other), [next]);
+    }
+}
+
+#[test]
+fn a_used_up_window_holds_back_also_those_who_need_not_acknowledge() {
+    let mut rig = plain();
+    let window = Arc::new(Window::new(1));
+    let limited = |id| NewConsumerState { windows: vec![Arc::clone(&window)], ..consumer(id) };
+    rig.apply(Command::Consume(limited(1)));
+    assert_eq!(ids(&rig.publish_ids(1..2), 1), [1]);
+    rig.apply(Command::Consume(NewConsumerState { no_ack: true, ..limited(2) }));
+    assert_eq!(ids(&rig.publish_ids(2..4), 2), [0; 0]);
+    rig.settle(Some(1), &[1], Outcome::Ack);
+    assert!(window.give(1));
+    let output = rig.apply(Command::Resume);
+    assert_eq!((ids(&output, 1), ids(&output, 2)), (vec![2], vec![]));
+    rig.apply(Command::Cancel(1));
+    rig.settle(Some(1), &[2], Outcome::Ack);
+    assert!(window.give(1));
+    assert_eq!(ids(&rig.apply(Command::Resume), 2), [3]);
 }
 
 #[test]

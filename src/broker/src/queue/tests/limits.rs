@@ -1,7 +1,9 @@
 //! Length limits.
 
+use std::sync::Arc;
+
 use super::rig::{Message, Rig, consumer, durable, ids, message, with_dlx};
-use crate::queue::{Arrivals, Command, Nature, NewConsumerState, Overflow, Settings, Sizing};
+use crate::queue::{Admission, Arrivals, Command, Nature, NewConsumerState, Overflow, Settings, Sizing, Window};
 
 fn at_most(max_length: u64, overflow: Overflow) -> Settings {
     Settings { max_length: Some(max_length), overflow, ..with_dlx() }
@@ -84,9 +86,41 @@ fn indexes_of_refused_messages_are_those_of_the_batch() {
     let sizing = Sizing { share_bytes: 0, ..Sizing::default() };
     let mut rig = Rig::new(durable(), at_most(1, Overflow::RejectPublish), sizing);
     let records = super::rig::records(&(0..40).map(message).collect::<Vec<_>>(), 0);
-    let output = rig.apply(Command::Publish(Arrivals { records, picks: vec![7..8, 20..22, 39..40] }));
+    let picks = vec![7..8, 20..22, 39..40];
+    let output = rig.apply(Command::Publish(Arrivals { records, picks, admission: Admission::Judged }));
     assert_eq!(output.rejected, [20, 21, 39]);
     assert_eq!(rig.drain(), [7]);
+}
+
+#[test]
+fn room_is_judged_for_all_of_a_transaction() {
+    let mut rig = Rig::plain(at_most(3, Overflow::RejectPublish));
+    rig.publish_ids(1..2);
+    assert!(rig.state.has_room(2, 16) && !rig.state.has_room(3, 24));
+    rig.apply(Command::Configure(at_most(1, Overflow::DropHead)));
+    assert!(rig.state.has_room(1000, 8000), "a queue that drops has room for anything");
+}
+
+#[test]
+fn consumers_with_credit_for_all_of_a_transaction_are_room() {
+    let mut rig = Rig::plain(at_most(0, Overflow::RejectPublish));
+    assert!(!rig.state.has_room(1, 8));
+    let window = Arc::new(Window::new(3));
+    let windows = vec![Arc::clone(&window)];
+    rig.apply(Command::Consume(NewConsumerState { prefetch: 5, windows, ..consumer(1) }));
+    rig.apply(Command::Consume(NewConsumerState { prefetch: 1, ..consumer(2) }));
+    assert!(rig.state.has_room(4, 32) && !rig.state.has_room(5, 40));
+}
+
+#[test]
+fn what_was_granted_is_taken_though_others_were_faster() {
+    let mut rig = Rig::plain(at_most(1, Overflow::RejectPublish));
+    rig.publish_ids(1..2);
+    let records = super::rig::records(&[message(2)], 0);
+    let picks = vec![0..1];
+    let output = rig.apply(Command::Publish(Arrivals { records, picks, admission: Admission::Granted }));
+    assert_eq!(output.rejected, [0; 0]);
+    assert_eq!(rig.drain(), [1, 2]);
 }
 
 #[test]

@@ -47,6 +47,8 @@ pub(super) struct Model {
     pub(super) messages: Vec<Kept>,
     pub(super) consumers: Vec<Consumer>,
     lines: BTreeMap<i32, VecDeque<ConsumerId>>,
+    /// Turned away by window or outbox.
+    held: VecDeque<ConsumerId>,
     active: Option<ConsumerId>,
     pub(super) window: Limit,
     pub(super) outbox: Limit,
@@ -64,6 +66,7 @@ impl Model {
             messages: Vec::new(),
             consumers: Vec::new(),
             lines: BTreeMap::new(),
+            held: VecDeque::new(),
             active: None,
             window: Limit { limit: window, used: 0 },
             outbox: Limit { limit: outbox, used: 0 },
@@ -117,6 +120,7 @@ impl Model {
     pub(super) fn cancel(&mut self, id: ConsumerId, out: &mut Output) {
         self.consumers.retain(|consumer| consumer.id != id);
         self.lines.values_mut().for_each(|line| line.retain(|other| *other != id));
+        self.held.retain(|other| *other != id);
         if self.active == Some(id) {
             self.activate(self.consumers.first().map(|first| first.id), out);
         }
@@ -137,14 +141,15 @@ impl Model {
             && let Some(consumer) = self.consumers.iter_mut().find(|consumer| consumer.id == id)
         {
             consumer.unacked -= settled;
-            self.join(id);
+            if !self.held.contains(&id) {
+                self.join(id);
+            }
         }
         self.follow_up(out);
     }
 
     pub(super) fn resume(&mut self, out: &mut Output) {
-        let ids: Vec<ConsumerId> = self.consumers.iter().map(|consumer| consumer.id).collect();
-        ids.into_iter().for_each(|id| self.join(id));
+        std::mem::take(&mut self.held).into_iter().for_each(|id| self.join(id));
         self.follow_up(out);
     }
 
@@ -176,6 +181,7 @@ impl Model {
         self.messages = snapshot;
         self.consumers.clear();
         self.lines.clear();
+        self.held.clear();
         self.active = None;
         self.window.used = 0;
         self.outbox.used = 0;
@@ -244,8 +250,12 @@ impl Model {
             let Some(id) = line.pop_front() else { return };
             let consumer = self.consumers.iter_mut().find(|consumer| consumer.id == id).expect("in line, so there");
             let has_prefetch = consumer.no_ack || consumer.unacked < consumer.prefetch;
-            let has_window = consumer.no_ack || !consumer.uses_window || self.window.has_room();
-            if !has_prefetch || !has_window || !self.outbox.has_room() {
+            let has_window = !consumer.uses_window || self.window.has_room();
+            if !has_prefetch {
+                continue;
+            }
+            if !has_window || !self.outbox.has_room() {
+                self.held.push_back(id);
                 continue;
             }
             line.push_back(id);

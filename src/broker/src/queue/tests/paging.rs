@@ -1,7 +1,9 @@
 //! Between memory and disk.
 
 use super::rig::{Message, Rig, TINY, consumer, durable, ids, message, records, with_dlx};
-use crate::queue::{Arrivals, Command, Nature, NewConsumerState, Outcome, Settings, Sizing, State, level::Level};
+use crate::queue::{
+    Admission, Arrivals, Command, Nature, NewConsumerState, Outcome, Settings, Sizing, State, level::Level,
+};
 
 const REQUEUE: Outcome = Outcome::Requeue { count_attempt: false };
 
@@ -175,7 +177,7 @@ fn a_small_part_of_a_large_batch_is_copied() {
     let batch = records(&(0..500).map(|id| Message { body_len: 100, ..message(id) }).collect::<Vec<_>>(), 0);
     let mut actions = Vec::new();
     let mut held_by_queue = |picks| {
-        let arrivals = Arrivals { records: batch.clone(), picks };
+        let arrivals = Arrivals { records: batch.clone(), picks, admission: Admission::Judged };
         rig.state.apply(0, Command::Publish(arrivals), &mut actions);
         actions.clear();
         rig.state.apply(0, Command::Get { no_ack: true }, &mut actions);

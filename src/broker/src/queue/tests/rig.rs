@@ -8,8 +8,8 @@ use super::store::{Cut, FakeStore};
 use crate::{
     message::{NewRecord, RecordView, append_record},
     queue::{
-        Action, Arrivals, Command, ConsumerId, DeadLetterReason, DeliveryRun, Nature, NewConsumerState, Outcome,
-        Position, Refusal, Run, Settings, Sizing, State, Window,
+        Action, Admission, Arrivals, Command, ConsumerId, DeadLetterReason, DeliveryRun, Nature, NewConsumerState,
+        Outcome, Position, Refusal, Run, Settings, Sizing, State, Window,
     },
 };
 
@@ -109,7 +109,7 @@ impl Rig {
     /// Publishes as one batch.
     pub(super) fn publish(&mut self, messages: &[Message]) -> Output {
         let (count, records) = (messages.len() as u32, records(messages, self.now_ms));
-        self.apply(Command::Publish(Arrivals { records, picks: vec![0..count] }))
+        self.apply(Command::Publish(Arrivals { records, picks: vec![0..count], admission: Admission::Judged }))
     }
 
     pub(super) fn publish_ids(&mut self, ids: Range<Id>) -> Output {
