@@ -70,6 +70,8 @@ pub(crate) struct Level {
     wanted: Vec<u64>,
     /// Unacked messages to be dead-lettered as soon as their records are there.
     condemned: Vec<(Range<u64>, DeadLetterReason)>,
+    /// Messages that the store should have had and had not, since somebody last asked.
+    missing: u64,
 }
 
 /// What comes next in a level.
@@ -107,6 +109,7 @@ impl Level {
             writing: writing::Pending::default(),
             wanted: Vec::new(),
             condemned: Vec::new(),
+            missing: 0,
         }
     }
 
@@ -349,8 +352,14 @@ impl Level {
 
     /// The counters say that something is ready, and nothing is: they came from a disk that does not keep its word.
     pub(crate) fn forget_ready(&mut self) {
+        self.missing += self.ready.count;
         self.ready = Totals::default();
         self.on_disk = Totals::default();
+    }
+
+    /// How many messages turned out to be missing from the store since the last call.
+    pub(crate) fn take_missing(&mut self) -> u64 {
+        std::mem::take(&mut self.missing)
     }
 
     fn remove(&mut self, index: usize, part: Range<u64>, totals: Totals) {

@@ -38,6 +38,12 @@ impl Queue {
         turn.broker.store().poison(error);
     }
 
+    /// Messages that should be there and are not. Stopping would not bring them back, so the queue goes on with what
+    /// there is; but nobody shall have to find out by himself.
+    pub(super) fn report_missing(&self, count: u64) {
+        tracing::error!(queue = %self.name, vhost = %self.vhost, count, "messages are missing from the store");
+    }
+
     pub(super) fn wake_at(self: &Arc<Self>, core: &mut Core, turn: &Turn<'_>, due_ms: u64) {
         if due_ms < core.wake_at_ms {
             core.wake_at_ms = due_ms;

@@ -399,6 +399,7 @@ impl Queue {
             Action::Got(got) => effects.got = got,
             Action::Load { level, from_seq, bytes_max } => self.load(core, turn, level, from_seq, bytes_max),
             Action::LoadDue { level, until_ms } => self.load_due(core, turn, level, until_ms),
+            Action::Missing(count) => self.report_missing(count),
             Action::Purged(count) => effects.purged = count,
             Action::Resume(consumer) => {
                 if let Some(attached) = core.consumers.get(&consumer) {

@@ -211,6 +211,10 @@ impl State {
         self.shorten(now_ms, actions);
         self.load_next(now_ms, actions);
         self.announce(now_ms, actions);
+        let missing = self.levels.iter_mut().map(Level::take_missing).sum();
+        if missing > 0 {
+            actions.push(Action::Missing(missing));
+        }
     }
 
     fn consume(&mut self, consumer: NewConsumerState, actions: &mut Vec<Action>) {

@@ -12,7 +12,7 @@ use crate::queue::{
 
 /// When an entry of the due index comes up whose messages are unacked, it is looked at again after this time: they
 /// cannot expire now, and the index must still know of them should the server crash.
-const UNACKED_DUE_AGAIN_MS: u64 = 60_000;
+const UNACKED_DUE_AGAIN_MS: u64 = 10_000;
 
 /// Entries of the due index that were dealt with stay there until the next commit; they are not read again before.
 const DUE_AGAIN_MS: u64 = 20;
@@ -45,6 +45,7 @@ impl Level {
         if !self.spans.has_on_disk() {
             let missing = std::mem::take(&mut self.on_disk);
             self.ready -= missing;
+            self.missing += missing.count;
         }
     }
 
@@ -236,10 +237,12 @@ impl Level {
         let Some(segment) = self.segment_of_chunk(key).filter(|segment| !segment.has_data()) else { return };
         let seqs = segment.seqs();
         for part in self.ready_parts(key) {
+            self.missing += part.end - part.start;
             self.discard(part);
         }
         for (part, reason) in std::mem::take(&mut self.condemned) {
             if seqs.contains(&part.start) {
+                self.missing += part.end - part.start;
                 self.settle(part);
             } else {
                 self.condemned.push((part, reason));

@@ -212,6 +212,8 @@ pub enum Action {
     Dirty,
     /// Who is served in a queue with single active consumer.
     ActiveConsumer(Option<ConsumerId>),
+    /// So many messages that the queue counted were not in the store, and are counted no more.
+    Missing(u64),
     /// Credit that was taken turned out not to be needed, while another queue found none in that window: the channel
     /// of this consumer resumes its queues.
     Resume(ConsumerId),

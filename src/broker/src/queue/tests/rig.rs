@@ -52,6 +52,7 @@ pub(super) struct Output {
     pub(super) active: Vec<Option<ConsumerId>>,
     pub(super) unused: bool,
     pub(super) expired: bool,
+    pub(super) missing: u64,
 }
 
 /// See the module.
@@ -228,6 +229,7 @@ impl Rig {
                 self.found_due |= !found.is_empty();
                 self.state.apply(self.now_ms, Command::LoadedDue { level, found, next_due_ms }, actions);
             }
+            Action::Missing(count) => output.missing += count,
             Action::Purged(count) => output.purged = Some(count),
             Action::Refused(refusal) => output.refused.push(refusal),
             Action::Rejected(ranges) => output.rejected.extend(ranges.into_iter().flatten()),
