@@ -18,6 +18,7 @@ mod settled;
 mod shell;
 mod spans;
 mod state;
+mod subscriber;
 #[cfg(test)]
 mod tests;
 mod totals;
@@ -28,9 +29,10 @@ pub use outlet::{CancelReason, Deliveries, Outlet};
 pub use position::{Position, Run};
 pub use settings::{Kind, Overflow, QUORUM_DELIVERY_LIMIT, Settings, Sizing};
 pub(crate) use shell::Blueprint;
-pub use shell::{ConsumerInfo, NewConsumer, Queue, Totals};
+pub use shell::{Queue, Totals};
 pub use state::{
     Action, Admission, Arrivals, Command, ConsumerId, Counts, DeadLetterReason, DueChunk, Nature, NewConsumerState,
     Outcome, Refusal, State,
 };
+pub use subscriber::{ConsumerInfo, NewConsumer};
 pub use window::Window;

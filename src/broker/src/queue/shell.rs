@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 
 use super::{
     Action, Admission, Arrivals, CancelReason, Command, ConsumerId, Counts, Deliveries, DeliveryRun, Got, Kind, Nature,
-    NewConsumerState, Outcome, Outlet, Refusal, Run, Settings, State, Window,
+    Outcome, Refusal, Run, Settings, State, subscriber::Attached,
 };
 use crate::{
     Error, Turn,
@@ -53,7 +53,7 @@ pub struct Queue {
     pub single_active_consumer: bool,
     /// What has passed through since start.
     pub totals: Totals,
-    core: Mutex<Core>,
+    pub(super) core: Mutex<Core>,
 }
 
 /// Message counts since start, for rates and metrics.
@@ -69,73 +69,21 @@ pub struct Totals {
     pub acknowledged: AtomicU64,
 }
 
-/// A consumer that wants to be served by a queue.
-pub struct NewConsumer {
-    /// Unique in the broker.
-    pub id: ConsumerId,
-    /// Where its deliveries go.
-    pub outlet: Arc<dyn Outlet>,
-    /// The consumer tag, for listings.
-    pub tag: Arc<str>,
-    /// Messages count as acknowledged when sent.
-    pub no_ack: bool,
-    /// No other consumer may be on the queue.
-    pub exclusive: bool,
-    /// `x-priority`.
-    pub priority: i32,
-    /// Unacked messages at a time; 0 is unlimited.
-    pub prefetch: u32,
-    /// Limits shared with other consumers, in messages: the channel's global prefetch.
-    pub windows: Vec<Arc<Window>>,
-    /// The connection's outbox, in bytes.
-    pub outbox: Arc<Window>,
-    /// As given to basic.consume, for listings.
-    pub arguments: FieldTable,
-}
-
-/// A consumer as listings show it.
-#[derive(Clone)]
-pub struct ConsumerInfo {
-    /// Unique in the broker.
-    pub id: ConsumerId,
-    /// The consumer tag.
-    pub tag: Arc<str>,
-    /// Whether deliveries must be acknowledged.
-    pub ack_required: bool,
-    /// Whether it is alone by right.
-    pub exclusive: bool,
-    /// Unacked messages at a time; 0 is unlimited.
-    pub prefetch: u32,
-    /// `x-priority`.
-    pub priority: i32,
-    /// Whether it is served: false only for those that wait behind a single active consumer.
-    pub active: bool,
-    /// As given to basic.consume.
-    pub arguments: FieldTable,
-    /// The name of the channel it belongs to.
-    pub channel: String,
-}
-
 pub(super) struct Core {
     pub(super) state: State,
-    consumers: BTreeMap<ConsumerId, Attached>,
-    active: Option<ConsumerId>,
+    pub(super) consumers: BTreeMap<ConsumerId, Attached>,
+    pub(super) active: Option<ConsumerId>,
     pub(super) actions: Vec<Action>,
     pub(super) wake_at_ms: u64,
 }
 
-struct Attached {
-    outlet: Arc<dyn Outlet>,
-    info: ConsumerInfo,
-}
-
 /// What a command gave back to its caller.
 #[derive(Default)]
-struct Effects {
+pub(super) struct Effects {
     got: Option<Got>,
     rejected: Vec<Range<u32>>,
     purged: u64,
-    refusal: Option<Refusal>,
+    pub(super) refusal: Option<Refusal>,
 }
 
 /// The fixed properties of a queue to be.
@@ -212,17 +160,6 @@ impl Queue {
         self.core.lock().state.counts()
     }
 
-    /// The consumers, in the order of their ids.
-    #[must_use]
-    pub fn consumers(&self) -> Vec<ConsumerInfo> {
-        let core = self.core.lock();
-        let waits = |id| self.single_active_consumer && core.active != Some(id);
-        core.consumers
-            .iter()
-            .map(|(id, attached)| ConsumerInfo { active: !waits(*id), ..attached.info.clone() })
-            .collect()
-    }
-
     /// Takes the records picked from a batch; the indexes of those it refuses (`reject-publish`).
     pub(crate) fn publish(
         self: &Arc<Self>,
@@ -240,52 +177,6 @@ impl Queue {
     #[must_use]
     pub(crate) fn has_room(&self, count: u64, body_bytes: u64) -> bool {
         self.core.lock().state.has_room(count, body_bytes)
-    }
-
-    /// Attaches a consumer and serves it.
-    ///
-    /// # Errors
-    /// 403 where an exclusive consumer is in the way (RabbitMQ's "in exclusive use").
-    pub fn consume(self: &Arc<Self>, turn: &mut Turn<'_>, consumer: NewConsumer) -> Result<(), Error> {
-        let id = consumer.id;
-        let state = NewConsumerState {
-            id,
-            no_ack: consumer.no_ack,
-            exclusive: consumer.exclusive,
-            priority: consumer.priority,
-            prefetch: consumer.prefetch,
-            windows: consumer.windows,
-            outbox: consumer.outbox,
-        };
-        let attached = Attached {
-            info: ConsumerInfo {
-                id,
-                tag: consumer.tag,
-                ack_required: !consumer.no_ack,
-                exclusive: consumer.exclusive,
-                prefetch: consumer.prefetch,
-                priority: consumer.priority,
-                active: true,
-                arguments: consumer.arguments,
-                channel: consumer.outlet.name(),
-            },
-            outlet: consumer.outlet,
-        };
-        // The outlet stands before the state may deliver to it.
-        self.core.lock().consumers.insert(id, attached);
-        match self.apply(turn, Command::Consume(state)).refusal {
-            None => Ok(()),
-            Some(refusal) => {
-                self.core.lock().consumers.remove(&id);
-                Err(self.refused(refusal))
-            }
-        }
-    }
-
-    /// Detaches a consumer. What it has not settled stays unacked until its channel settles it.
-    pub fn cancel(self: &Arc<Self>, turn: &mut Turn<'_>, consumer: ConsumerId) {
-        self.apply(turn, Command::Cancel(consumer));
-        self.core.lock().consumers.remove(&consumer);
     }
 
     /// Takes one message from the front.
@@ -359,7 +250,7 @@ impl Queue {
         }
     }
 
-    fn refused(&self, refusal: Refusal) -> Error {
+    pub(super) fn refused(&self, refusal: Refusal) -> Error {
         let place = format!("queue '{}' in vhost '{}'", self.name, self.vhost);
         match refusal {
             Refusal::ExclusiveUse => Error::new(ReplyCode::AccessRefused, format!("{place} in exclusive use")),
@@ -373,7 +264,7 @@ impl Queue {
         }
     }
 
-    fn apply(self: &Arc<Self>, turn: &mut Turn<'_>, command: Command) -> Effects {
+    pub(super) fn apply(self: &Arc<Self>, turn: &mut Turn<'_>, command: Command) -> Effects {
         let mut core = self.core.lock();
         let core = &mut *core;
         let mut effects = Effects::default();

@@ -7,4 +7,5 @@ mod paging;
 mod properties;
 mod rig;
 mod store;
+mod strategies;
 mod time;

@@ -2,102 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use proptest::{prelude::*, sample::Index};
+use proptest::prelude::*;
 
 use super::{
     model::{Consumer, Kept, Model, due_ms},
-    rig::{Id, Message, Output, Rig, durable, id_of, with_dlx},
+    rig::{Id, Message, Output, Rig, durable, id_of},
+    strategies::{Op, nature, op, settings, sizing},
 };
 use crate::queue::{Command, ConsumerId, Nature, NewConsumerState, Outcome, Overflow, Settings, Sizing, Window};
-
-#[derive(Clone, Debug)]
-enum Op {
-    Publish(Vec<(bool, u8, Option<u64>, usize)>),
-    Get { no_ack: bool },
-    Consume { no_ack: bool, priority: i32, prefetch: u32, uses_window: bool },
-    Cancel(Index),
-    Settle { first: Index, count: usize, reversed: bool, outcome: Outcome },
-    GiveOutbox(u64),
-    Purge,
-    Advance(u64),
-    Configure(Settings),
-    Commit,
-    Collect,
-    Complete,
-    Crash,
-}
-
-fn op() -> impl Strategy<Value = Op> {
-    let message =
-        (prop::bool::weighted(0.8), 0u8..4, prop_oneof![6 => Just(None), 1 => (0u64..300).prop_map(Some)], 8usize..60);
-    let outcome = prop_oneof![
-        4 => Just(Outcome::Ack),
-        2 => any::<bool>().prop_map(|count_attempt| Outcome::Requeue { count_attempt }),
-        1 => Just(Outcome::Reject),
-    ];
-    prop_oneof![
-        8 => prop::collection::vec(message, 1..12).prop_map(Op::Publish),
-        4 => any::<bool>().prop_map(|no_ack| Op::Get { no_ack }),
-        2 => (prop::bool::weighted(0.2), -1i32..2, 0u32..6, any::<bool>())
-            .prop_map(|(no_ack, priority, prefetch, uses_window)| Op::Consume { no_ack, priority, prefetch, uses_window }),
-        1 => any::<Index>().prop_map(Op::Cancel),
-        8 => (any::<Index>(), 1usize..8, any::<bool>(), outcome)
-            .prop_map(|(first, count, reversed, outcome)| Op::Settle { first, count, reversed, outcome }),
-        3 => (1u64..2_000).prop_map(Op::GiveOutbox),
-        1 => Just(Op::Purge),
-        4 => (0u64..150).prop_map(Op::Advance),
-        1 => settings().prop_map(Op::Configure),
-        5 => Just(Op::Commit),
-        2 => Just(Op::Collect),
-        2 => Just(Op::Complete),
-        1 => Just(Op::Crash),
-    ]
-}
-
-fn settings() -> impl Strategy<Value = Settings> {
-    let overflow =
-        prop_oneof![Just(Overflow::DropHead), Just(Overflow::RejectPublish), Just(Overflow::RejectPublishDlx)];
-    (
-        prop::option::weighted(0.3, 0u64..400),
-        prop::option::weighted(0.3, 0u64..30),
-        prop::option::weighted(0.2, 0u64..800),
-        overflow,
-        prop::option::weighted(0.5, 0u32..3),
-        any::<bool>(),
-    )
-        .prop_map(|(ttl_ms, max_length, max_length_bytes, overflow, delivery_limit, dead_letters)| Settings {
-            ttl_ms,
-            max_length,
-            max_length_bytes,
-            overflow,
-            delivery_limit,
-            ..if dead_letters { with_dlx() } else { Settings::default() }
-        })
-}
-
-fn nature() -> impl Strategy<Value = Nature> {
-    let max_priority = prop_oneof![2 => Just(None), 1 => Just(Some(2))];
-    (prop::bool::weighted(0.9), max_priority, prop::bool::weighted(0.2)).prop_map(
-        |(is_durable, max_priority, single_active_consumer)| Nature {
-            durable: is_durable,
-            max_priority,
-            single_active_consumer,
-            ..durable()
-        },
-    )
-}
-
-fn sizing() -> impl Strategy<Value = Sizing> {
-    (60usize..400, 1usize..800, 1usize..400, 0usize..300, 1u32..5).prop_map(
-        |(segment_bytes, resident_bytes, load_bytes, share_bytes, loads_per_step)| Sizing {
-            segment_bytes,
-            resident_bytes,
-            load_bytes,
-            share_bytes,
-            loads_per_step,
-        },
-    )
-}
 
 /// A message somebody has, and who.
 type Held = (Id, Option<ConsumerId>);
