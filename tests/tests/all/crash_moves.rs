@@ -30,7 +30,7 @@ async fn a_dead_letter_is_in_exactly_one_place() {
             let rejecting = tokio::spawn(reject_all(broker.client().await, queue.clone()));
             eventually("dead letters", async || client.ready(&dead).await >= moved).await;
             broker.kill();
-            // What it was doing when the broker went does not matter here.
+            // Not awaited: cut off in the middle of a reject, the client may wait for ever.
             rejecting.abort();
             broker.start_again().await;
             check_moved(&broker, &queue, &dead, COUNT).await;
