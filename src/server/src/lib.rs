@@ -11,6 +11,7 @@ pub mod server;
 mod alarms;
 mod channel;
 mod connection;
+mod http;
 mod listener;
 mod logging;
 mod mail;

@@ -1,4 +1,4 @@
-//! Accepting AMQP connections.
+//! Accepting connections.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -21,7 +21,36 @@ const BACK_OFF_MIN: Duration = Duration::from_millis(10);
 /// Longest pause.
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 
-/// Accepts until `stop`; each connection becomes a task of `tasks`, and is dropped at `cut_off` if it is still there.
+/// A listener that does not give up.
+pub(crate) struct Acceptor {
+    listener: TcpListener,
+    back_off: Duration,
+}
+
+impl Acceptor {
+    pub(crate) fn new(listener: TcpListener) -> Self {
+        Self { listener, back_off: BACK_OFF_MIN }
+    }
+
+    /// The next connection. Dropped while it waits, it loses none.
+    pub(crate) async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        loop {
+            match self.listener.accept().await {
+                Ok(accepted) => {
+                    self.back_off = BACK_OFF_MIN;
+                    return accepted;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(self.back_off).await;
+                    self.back_off = (self.back_off * 2).min(BACK_OFF_MAX);
+                }
+            }
+        }
+    }
+}
+
+/// Accepts AMQP connections until `stop`; each connection becomes a task of `tasks`, and is dropped at `cut_off` if it is still there.
 pub(crate) async fn accept(
     listener: TcpListener,
     shared: Arc<Shared>,
@@ -29,23 +58,9 @@ pub(crate) async fn accept(
     stop: CancellationToken,
     cut_off: CancellationToken,
 ) {
-    let mut back_off = BACK_OFF_MIN;
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => return,
-        };
-        match accepted {
-            Ok((socket, peer)) => {
-                back_off = BACK_OFF_MIN;
-                welcome(socket, peer, &shared, &tasks, &cut_off);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(back_off).await;
-                back_off = (back_off * 2).min(BACK_OFF_MAX);
-            }
-        }
+    let mut acceptor = Acceptor::new(listener);
+    while let Some((socket, peer)) = stop.run_until_cancelled(acceptor.accept()).await {
+        welcome(socket, peer, &shared, &tasks, &cut_off);
     }
 }
 

@@ -18,7 +18,10 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::registry::{ChannelInfo, ConnectionInfo, Connections};
+use crate::{
+    http,
+    registry::{ChannelInfo, ConnectionInfo, Connections},
+};
 
 /// The unix socket's name in the data folder.
 pub(crate) const SOCKET_NAME: &str = "leveret.sock";
@@ -35,7 +38,7 @@ pub(crate) struct Front {
     http: Option<SocketAddr>,
 }
 
-/// Serves management until `stop`: over `http` where that is on, and over the unix socket in `data_dir`.
+/// Serves management until `stop`: over `http` where that is on, to `connection_max` at a time, and over the unix socket in `data_dir`.
 ///
 /// # Errors
 /// Where the socket cannot be made.
@@ -43,6 +46,7 @@ pub(crate) fn serve(
     broker: &Arc<Broker>,
     front: Front,
     http: Option<TcpListener>,
+    connection_max: usize,
     data_dir: &Path,
     tasks: &TaskTracker,
     stop: &CancellationToken,
@@ -50,15 +54,18 @@ pub(crate) fn serve(
     let front: Arc<dyn Clients> = Arc::new(front);
     let (file, socket) = SocketFile::bind(data_dir.join(SOCKET_NAME))?;
     if let Some(listener) = http {
-        // Who may log in depends on where he comes from.
         let routes = router(Arc::clone(broker), Arc::clone(&front), Door::Tcp);
-        let routes = routes.into_make_service_with_connect_info::<SocketAddr>();
-        let served = axum::serve(listener, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
-        tasks.spawn(within_patience(served.into_future(), stop.clone()));
+        let served = http::serve(listener, routes, connection_max, stop.clone());
+        tasks.spawn(within_patience(served, stop.clone()));
     }
     let routes = router(Arc::clone(broker), front, Door::Local);
     let served = axum::serve(socket, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let served = within_patience(served.into_future(), stop.clone());
+    let served = async move {
+        if let Err(error) = served.await {
+            tracing::error!(%error, "the management socket has stopped");
+        }
+    };
+    let served = within_patience(served, stop.clone());
     tasks.spawn(async move {
         served.await;
         drop(file);
@@ -67,17 +74,13 @@ pub(crate) fn serve(
 }
 
 /// Serves until `stop`, and then for as long as requests under way need, within bounds.
-async fn within_patience(served: impl Future<Output = io::Result<()>>, stop: CancellationToken) {
+async fn within_patience(served: impl Future<Output = ()>, stop: CancellationToken) {
     let patience = async {
         stop.cancelled().await;
         tokio::time::sleep(STOP_PATIENCE).await;
     };
     tokio::select! {
-        outcome = served => {
-            if let Err(error) = outcome {
-                tracing::error!(%error, "management has stopped");
-            }
-        }
+        () = served => {}
         () = patience => {}
     }
 }

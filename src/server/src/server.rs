@@ -119,7 +119,8 @@ impl Server {
         if has_management(&config) {
             let front = Front::new(&connections, &config.cluster_name, amqp_address, http_address);
             let http = http.map(|(listener, _)| listener);
-            management::serve(&broker, front, http, &config.data_dir, &connection_tasks, &stop)
+            let connection_max = config.http.connection_max();
+            management::serve(&broker, front, http, connection_max, &config.data_dir, &connection_tasks, &stop)
                 .map_err(|reason| ServerError::Socket { folder: config.data_dir.display().to_string(), reason })?;
         }
         tokio::spawn(listener::accept(listener, shared, connection_tasks.clone(), stop.clone(), cut_off.clone()));

@@ -93,6 +93,19 @@ pub struct Amqp {
 pub struct Http {
     /// Address and port to listen on; empty is off.
     pub bind: String,
+    /// Connections at a time; 0 is no limit.
+    pub connection_max: u32,
+}
+
+impl Http {
+    /// Connections at a time.
+    #[must_use]
+    pub fn connection_max(&self) -> usize {
+        match self.connection_max {
+            0 => usize::MAX,
+            limit => usize::try_from(limit).unwrap_or(usize::MAX),
+        }
+    }
 }
 
 /// The store.
@@ -206,7 +219,7 @@ impl Default for Amqp {
 
 impl Default for Http {
     fn default() -> Self {
-        Self { bind: "127.0.0.1:15672".into() }
+        Self { bind: "127.0.0.1:15672".into(), connection_max: 1024 }
     }
 }
 
