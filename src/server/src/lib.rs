@@ -19,3 +19,4 @@ mod outbox;
 mod registry;
 mod session;
 mod step;
+mod tally;

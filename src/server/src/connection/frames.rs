@@ -15,6 +15,7 @@ use super::{
 use crate::{
     channel::{Channel, Next},
     outbox::Outbox,
+    session::Session,
     step::Step,
 };
 
@@ -171,7 +172,9 @@ impl Open {
             let text = format!("number of channels opened ({opened}) has reached the negotiated channel_max ({max})");
             return Err(Error::new(ReplyCode::NotAllowed, text));
         }
-        let channel = Channel::new(number, Arc::clone(&self.session));
+        let Session { broker, tally, username, .. } = &*self.session;
+        let place = tally.channel(username, broker.limits().user(username))?;
+        let channel = Channel::new(number, Arc::clone(&self.session), place);
         self.session.registration.channel_opened(number, Arc::clone(channel.stats()));
         self.channels.insert(number, channel);
         outbox.method(number, &channel_class::OpenOk.into());
