@@ -67,6 +67,16 @@ impl Broker {
         &self.uri
     }
 
+    /// Where to connect with `login`, a `user:password`, to a vhost.
+    ///
+    /// # Panics
+    ///
+    /// When the broker's own URI is none.
+    pub fn uri_for(&self, login: &str, vhost: &str) -> String {
+        let address = self.uri.rsplit('@').next().expect("an address");
+        format!("amqp://{login}@{address}/{}", vhost.replace('/', "%2f"))
+    }
+
     /// Where the data is.
     ///
     /// # Panics

@@ -9,7 +9,7 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer, ErrorKind, ExchangeKind,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer, ErrorKind, Event, ExchangeKind,
 };
 
 use crate::delivery::Message;
@@ -44,6 +44,19 @@ pub fn reply(error: &lapin::Error) -> (u16, String) {
     }
 }
 
+/// Connects, or learns why not.
+///
+/// # Errors
+///
+/// What the broker says.
+///
+/// # Panics
+///
+/// When neither happens.
+pub async fn connect(uri: &str) -> lapin::Result<Connection> {
+    within("a connection", Connection::connect(uri, ConnectionProperties::default())).await
+}
+
 impl Client {
     /// Connects and opens a channel.
     ///
@@ -51,10 +64,26 @@ impl Client {
     ///
     /// When that fails.
     pub async fn connect(uri: &str) -> Self {
-        let connection = Connection::connect(uri, ConnectionProperties::default());
-        let connection = within("a connection", connection).await.expect("a connection");
+        let connection = connect(uri).await.expect("a connection");
         let channel = within("a channel", connection.create_channel()).await.expect("a channel");
         Self { connection, channel }
+    }
+
+    /// Waits until the broker closes the connection; why it did. Called before that can happen.
+    ///
+    /// # Panics
+    ///
+    /// When the connection goes on, or ends in another way.
+    pub fn closed_by_broker(&self) -> impl Future<Output = (u16, String)> {
+        let mut events = self.connection.events_listener();
+        within("connection.close", async move {
+            loop {
+                match events.next().await.expect("events") {
+                    Event::Error(error) => return reply(&error),
+                    _ => continue,
+                }
+            }
+        })
     }
 
     /// Another channel of the connection.

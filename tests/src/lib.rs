@@ -19,6 +19,6 @@ mod wait;
 
 pub use binary::binary;
 pub use broker::{Broker, with_broker};
-pub use client::{Client, reply, table};
+pub use client::{Client, connect, reply, table};
 pub use delivery::{Message, numbers};
 pub use wait::{PATIENCE, eventually, until, within};

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use leveret_amqp::ReplyCode;
-use leveret_broker::{access::AccessError, policy::PolicyError};
+use leveret_broker::{access::AccessError, limits::LimitError, policy::PolicyError};
 use serde_json::json;
 
 /// Why a request is refused.
@@ -60,6 +60,15 @@ impl From<AccessError> for ApiError {
     fn from(error: AccessError) -> Self {
         match error {
             AccessError::NoSuchUser(_) => Self::NotFound,
+            other => Self::bad_request(other),
+        }
+    }
+}
+
+impl From<LimitError> for ApiError {
+    fn from(error: LimitError) -> Self {
+        match error {
+            LimitError::NoSuchVHost(_) | LimitError::NoSuchUser(_) => Self::NotFound,
             other => Self::bad_request(other),
         }
     }

@@ -40,8 +40,11 @@ pub trait Clients: Send + Sync + 'static {
     /// Closes the connection of that name with 320 and this reason; false where there is none.
     fn close(&self, name: &str, reason: &str) -> bool;
 
-    /// Closes all connections to a vhost, which is being deleted.
-    fn close_vhost(&self, vhost: &str, reason: &str);
+    /// Closes all connections to a vhost, which was deleted.
+    fn close_vhost(&self, vhost: &str);
+
+    /// Closes all connections of a user, who was deleted.
+    fn close_user(&self, user: &str);
 
     /// The listeners, as in `overview`: objects with at least `protocol`, `ip_address` and `port`.
     fn listeners(&self) -> Vec<Value>;

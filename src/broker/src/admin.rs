@@ -8,11 +8,12 @@
 use std::sync::Arc;
 
 use crate::{
-    Broker, Turn,
+    Broker, Error, Turn, VHostMetadata,
     access::{AccessError, Permissions, Removed, TopicPermissions, User},
-    catalogue::{Record, UserLimitsRecord, VHostLimitsRecord},
-    limits::{UserLimits, VHostLimits},
+    catalogue::{Record, UserLimitsRecord, VHostLimitsRecord, VHostRecord},
+    limits::{LimitError, UserLimits, VHostLimits},
     policy::{Policy, PolicyError, PolicyRole},
+    vhost::check_name,
 };
 
 /// Users and permissions.
@@ -32,7 +33,7 @@ impl Broker {
         let removed = self.access().delete_user(name)?;
         self.note_user(turn, name);
         self.note_removed(turn, &removed);
-        self.clear_user_limits(turn, name);
+        self.forget_user_limits(turn, name);
         Ok(())
     }
 
@@ -148,34 +149,54 @@ impl Broker {
 
 /// Limits.
 impl Broker {
-    /// Sets the limits of a vhost.
-    pub fn set_vhost_limits(&self, turn: &mut Turn<'_>, vhost: &str, limits: VHostLimits) {
-        self.limits().set_vhost(vhost, limits);
+    /// Changes the limits of a vhost.
+    ///
+    /// # Errors
+    /// Where there is no such vhost, or `change` fails.
+    pub fn change_vhost_limits(
+        &self,
+        turn: &mut Turn<'_>,
+        vhost: &str,
+        change: impl FnOnce(VHostLimits) -> Result<VHostLimits, LimitError>,
+    ) -> Result<(), LimitError> {
+        self.limits().change_vhost(vhost, change)?;
+        self.note_vhost_limits(turn, vhost);
+        // Asked last: whoever deletes the vhost meanwhile removes its limits after it, so nothing is left either way.
+        if self.vhost(vhost).is_none() {
+            self.forget_vhost_limits(turn, vhost);
+            return Err(LimitError::NoSuchVHost(vhost.into()));
+        }
+        Ok(())
+    }
+
+    /// Changes the limits of a user.
+    ///
+    /// # Errors
+    /// Where there is no such user, or `change` fails.
+    pub fn change_user_limits(
+        &self,
+        turn: &mut Turn<'_>,
+        user: &str,
+        change: impl FnOnce(UserLimits) -> Result<UserLimits, LimitError>,
+    ) -> Result<(), LimitError> {
+        self.limits().change_user(user, change)?;
+        self.note_user_limits(turn, user);
+        // Asked last, as for vhosts.
+        if self.access().user(user).is_none() {
+            self.forget_user_limits(turn, user);
+            return Err(LimitError::NoSuchUser(user.into()));
+        }
+        Ok(())
+    }
+
+    fn forget_vhost_limits(&self, turn: &Turn<'_>, vhost: &str) {
+        self.limits().set_vhost(vhost, VHostLimits::default());
         self.note_vhost_limits(turn, vhost);
     }
 
-    /// Removes the limits of a vhost; false where there were none.
-    pub fn clear_vhost_limits(&self, turn: &mut Turn<'_>, vhost: &str) -> bool {
-        let had = self.limits().clear_vhost(vhost);
-        if had {
-            self.note_vhost_limits(turn, vhost);
-        }
-        had
-    }
-
-    /// Sets the limits of a user.
-    pub fn set_user_limits(&self, turn: &mut Turn<'_>, user: &str, limits: UserLimits) {
-        self.limits().set_user(user, limits);
+    fn forget_user_limits(&self, turn: &Turn<'_>, user: &str) {
+        self.limits().set_user(user, UserLimits::default());
         self.note_user_limits(turn, user);
-    }
-
-    /// Removes the limits of a user; false where there were none.
-    pub fn clear_user_limits(&self, turn: &mut Turn<'_>, user: &str) -> bool {
-        let had = self.limits().clear_user(user);
-        if had {
-            self.note_user_limits(turn, user);
-        }
-        had
     }
 
     fn note_vhost_limits(&self, turn: &Turn<'_>, vhost: &str) {
@@ -197,13 +218,38 @@ impl Broker {
 
 /// Vhosts.
 impl Broker {
+    /// Creates a vhost with its pre-declared exchanges; false where it exists.
+    ///
+    /// # Errors
+    /// 406 where the name is empty or too long.
+    pub fn create_vhost(&self, turn: &mut Turn<'_>, name: &str, metadata: VHostMetadata) -> Result<bool, Error> {
+        check_name(name)?;
+        let created = self.add_vhost(name, metadata);
+        if created {
+            self.note_vhost(turn, name);
+        }
+        Ok(created)
+    }
+
+    /// Changes what is said of a vhost; false where there is none. Queues keep the type they were declared with.
+    pub fn change_vhost_metadata(
+        &self,
+        turn: &mut Turn<'_>,
+        name: &str,
+        change: impl FnOnce(&mut VHostMetadata),
+    ) -> bool {
+        let Some(vhost) = self.vhost(name) else { return false };
+        vhost.change_metadata(change);
+        self.note_vhost(turn, name);
+        true
+    }
+
     /// Deletes a vhost with all that is in it and all that names it: queues, exchanges, bindings, permissions,
     /// policies, limits. False where there is none.
     pub fn remove_vhost(&self, turn: &mut Turn<'_>, name: &str) -> bool {
-        let Some(vhost) = self.vhost(name) else { return false };
-        if !self.delete_vhost(turn, name) {
-            return false;
-        }
+        let Some(vhost) = self.take_vhost(name) else { return false };
+        vhost.close(turn);
+        self.note_vhost(turn, name);
         for exchange in vhost.exchanges() {
             // The pre-declared ones refuse, and are in no catalogue.
             let _ = vhost.delete_exchange(turn, &exchange.name, false);
@@ -213,8 +259,15 @@ impl Broker {
         for (role, policy) in self.policies().forget_vhost(name) {
             self.note_policy(turn, role, &policy);
         }
-        self.clear_vhost_limits(turn, name);
+        self.forget_vhost_limits(turn, name);
         true
+    }
+
+    fn note_vhost(&self, turn: &Turn<'_>, name: &str) {
+        let record = |metadata| Record::VHost(VHostRecord { name: name.into(), metadata });
+        note(turn, &record(VHostMetadata::default()), || {
+            self.vhost(name).map(|vhost| record(VHostMetadata::clone(&vhost.metadata())))
+        });
     }
 }
 

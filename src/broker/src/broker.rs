@@ -16,7 +16,7 @@ use leveret_store::Store;
 use parking_lot::Mutex;
 
 use crate::{
-    Error, Turn, VHost,
+    Turn, VHost, VHostMetadata,
     access::Access,
     clock,
     exchange::ExchangeTypes,
@@ -25,7 +25,6 @@ use crate::{
     recovery::{self, OpenError},
     timers::{self, Timers},
     totals::Totals,
-    vhost,
 };
 
 /// What a broker needs to know beyond its store.
@@ -100,29 +99,19 @@ impl Broker {
         vhosts
     }
 
-    /// Creates a vhost with its pre-declared exchanges; false where it exists.
-    ///
-    /// # Errors
-    /// 406 where the name is empty or too long.
-    pub fn create_vhost(&self, turn: &mut Turn<'_>, name: &str) -> Result<bool, Error> {
-        vhost::check_name(name)?;
-        let mut created = false;
+    /// Adds a vhost with its pre-declared exchanges; false where there is one of that name.
+    pub(crate) fn add_vhost(&self, name: &str, metadata: VHostMetadata) -> bool {
+        let mut added = false;
         self.vhosts.entry(name.into()).or_insert_with(|| {
-            created = true;
-            Arc::new(VHost::new(name, &self.exchange_types))
+            added = true;
+            Arc::new(VHost::new(name, metadata, &self.exchange_types))
         });
-        if created {
-            vhost::remember(&turn.store, &vhost::vhost_record(name));
-        }
-        Ok(created)
+        added
     }
 
-    /// Takes a vhost out and ends its queues; false where there is none. The rest is [`Self::remove_vhost`]'s.
-    pub(crate) fn delete_vhost(&self, turn: &mut Turn<'_>, name: &str) -> bool {
-        let Some((_, vhost)) = self.vhosts.remove(name) else { return false };
-        vhost.close(turn);
-        vhost::forget(&turn.store, &vhost::vhost_record(name));
-        true
+    /// Takes a vhost out.
+    pub(crate) fn take_vhost(&self, name: &str) -> Option<Arc<VHost>> {
+        self.vhosts.remove(name).map(|(_, vhost)| vhost)
     }
 
     /// Users and permissions.

@@ -43,4 +43,4 @@ pub use publisher::{Publish, Publisher, Routing};
 pub use recovery::OpenError;
 pub use totals::Totals;
 pub use turn::Turn;
-pub use vhost::{DeclareQueue, VHost};
+pub use vhost::{DeclareQueue, VHost, VHostMetadata};

@@ -1,6 +1,8 @@
 //! Limits that administrators set on vhosts and users: connections, channels, queues.
 //!
-//! A limit of 0 allows none; a negative one is no limit, as in RabbitMQ. Counting is the caller's.
+//! A limit of 0 allows none; a negative one is no limit, as in RabbitMQ. Counting is the caller's: limits are plain values
+//! that are looked up before the caller locks what it counts, so that check and count are one step there and no lock is
+//! taken under another.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,6 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Error,
+    error::erlang_binary,
     term::{Pairs, Term},
 };
 
@@ -38,9 +41,15 @@ pub struct UserLimits {
     pub max_channels: Option<i64>,
 }
 
-/// Why limits are refused. The HTTP interface puts `Validation failed` before it.
+/// Why limits are refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LimitError {
+    /// Of a vhost that is not there.
+    #[error("vhost '{0}' does not exist")]
+    NoSuchVHost(String),
+    /// Of a user who is not there.
+    #[error("user '{0}' does not exist")]
+    NoSuchUser(String),
     /// Not an integer.
     #[error("{name} should be a number, actually was {value}")]
     Value {
@@ -59,14 +68,61 @@ pub enum LimitError {
     },
 }
 
+const VHOST_LIMITS: [&str; 2] = ["max-connections", "max-queues"];
+const USER_LIMITS: [&str; 2] = ["max-connections", "max-channels"];
+
 impl VHostLimits {
     /// Reads `{"max-connections": 10, "max-queues": 20}`.
     ///
     /// # Errors
     /// Where a value is no integer, or there are other entries.
     pub fn from_json(definition: &Map<String, Value>) -> Result<Self, LimitError> {
-        let [max_connections, max_queues] = read(definition, ["max-connections", "max-queues"], "limits")?;
+        let [max_connections, max_queues] = read(definition, VHOST_LIMITS, "limits")?;
         Ok(Self { max_connections, max_queues })
+    }
+
+    /// These limits with what `newer` sets in their place.
+    #[must_use]
+    pub fn updated(self, newer: Self) -> Self {
+        Self {
+            max_connections: newer.max_connections.or(self.max_connections),
+            max_queues: newer.max_queues.or(self.max_queues),
+        }
+    }
+
+    /// These limits but for the one of that name, whether it is set or not.
+    ///
+    /// # Errors
+    /// Where there is no limit of that name.
+    pub fn without(self, name: &str) -> Result<Self, LimitError> {
+        match name {
+            "max-connections" => Ok(Self { max_connections: None, ..self }),
+            "max-queues" => Ok(Self { max_queues: None, ..self }),
+            _ => Err(unknown(name, "limits")),
+        }
+    }
+
+    /// Checks that the vhost, which has `open` connections, may have one more, of this user.
+    ///
+    /// # Errors
+    /// 530 at the limit.
+    pub fn check_connections(&self, vhost: &str, user: &str, open: u64) -> Result<(), Error> {
+        check(self.max_connections, open, |limit| {
+            let text =
+                format!("access to vhost '{vhost}' refused for user '{user}': connection limit ({limit}) is reached");
+            Error::new(ReplyCode::NotAllowed, text)
+        })
+    }
+
+    /// Checks that the vhost, which has `present` queues, may have this one as well.
+    ///
+    /// # Errors
+    /// 406 at the limit.
+    pub fn check_queues(&self, vhost: &str, queue: &str, present: u64) -> Result<(), Error> {
+        check(self.max_queues, present, |limit| {
+            let text = format!("cannot declare queue '{queue}': queue limit in vhost '{vhost}' ({limit}) is reached");
+            Error::precondition_failed(text)
+        })
     }
 }
 
@@ -76,8 +132,53 @@ impl UserLimits {
     /// # Errors
     /// Where a value is no integer, or there are other entries.
     pub fn from_json(definition: &Map<String, Value>) -> Result<Self, LimitError> {
-        let [max_connections, max_channels] = read(definition, ["max-connections", "max-channels"], "user-limits")?;
+        let [max_connections, max_channels] = read(definition, USER_LIMITS, "user-limits")?;
         Ok(Self { max_connections, max_channels })
+    }
+
+    /// These limits with what `newer` sets in their place.
+    #[must_use]
+    pub fn updated(self, newer: Self) -> Self {
+        Self {
+            max_connections: newer.max_connections.or(self.max_connections),
+            max_channels: newer.max_channels.or(self.max_channels),
+        }
+    }
+
+    /// These limits but for the one of that name, whether it is set or not.
+    ///
+    /// # Errors
+    /// Where there is no limit of that name.
+    pub fn without(self, name: &str) -> Result<Self, LimitError> {
+        match name {
+            "max-connections" => Ok(Self { max_connections: None, ..self }),
+            "max-channels" => Ok(Self { max_channels: None, ..self }),
+            _ => Err(unknown(name, "user-limits")),
+        }
+    }
+
+    /// Checks that the user, who has `open` connections, may have one more.
+    ///
+    /// # Errors
+    /// 530 at the limit.
+    pub fn check_connections(&self, user: &str, open: u64) -> Result<(), Error> {
+        check(self.max_connections, open, |limit| {
+            let text = format!("connection refused for user '{user}': user connection limit ({limit}) is reached");
+            Error::new(ReplyCode::NotAllowed, text)
+        })
+    }
+
+    /// Checks that the user, who has `open` channels, may have one more.
+    ///
+    /// # Errors
+    /// 530 at the limit.
+    pub fn check_channels(&self, user: &str, open: u64) -> Result<(), Error> {
+        check(self.max_channels, open, |limit| {
+            let text = format!(
+                "number of channels opened for user '{user}' has reached the maximum allowed user limit of ({limit})"
+            );
+            Error::new(ReplyCode::NotAllowed, text)
+        })
     }
 }
 
@@ -100,12 +201,19 @@ fn read<const N: usize>(
     Ok(limits)
 }
 
+fn unknown(name: &str, scope: &'static str) -> LimitError {
+    LimitError::Unrecognised { terms: format!("[{}]", erlang_binary(name.as_bytes())), scope }
+}
+
 /// The limits of all vhosts and users.
 #[derive(Debug, Default)]
 pub struct Limits {
-    vhosts: RwLock<BTreeMap<Arc<str>, VHostLimits>>,
-    users: RwLock<BTreeMap<Arc<str>, UserLimits>>,
+    vhosts: Table<VHostLimits>,
+    users: Table<UserLimits>,
 }
+
+/// Limits by name; those of whom nobody has limited are not in it.
+type Table<T> = RwLock<BTreeMap<Arc<str>, T>>;
 
 impl Limits {
     /// The limits of a vhost; none where none were set.
@@ -123,80 +231,71 @@ impl Limits {
     /// All vhosts with limits, by name.
     #[must_use]
     pub fn vhosts(&self) -> Vec<(Arc<str>, VHostLimits)> {
-        self.vhosts.read().iter().map(|(name, limits)| (Arc::clone(name), *limits)).collect()
+        all(&self.vhosts)
     }
 
     /// All users with limits, by name.
     #[must_use]
     pub fn users(&self) -> Vec<(Arc<str>, UserLimits)> {
-        self.users.read().iter().map(|(name, limits)| (Arc::clone(name), *limits)).collect()
+        all(&self.users)
     }
 
-    /// Sets the limits of a vhost. What is over the limit already stays.
+    /// Changes the limits of a vhost. What is over a limit already stays.
+    ///
+    /// # Errors
+    /// What `change` fails with; everything is as it was then.
+    pub fn change_vhost<E>(
+        &self,
+        vhost: &str,
+        change: impl FnOnce(VHostLimits) -> Result<VHostLimits, E>,
+    ) -> Result<(), E> {
+        change_in(&self.vhosts, vhost, change)
+    }
+
+    /// Changes the limits of a user. What is over a limit already stays.
+    ///
+    /// # Errors
+    /// What `change` fails with; everything is as it was then.
+    pub fn change_user<E>(
+        &self,
+        user: &str,
+        change: impl FnOnce(UserLimits) -> Result<UserLimits, E>,
+    ) -> Result<(), E> {
+        change_in(&self.users, user, change)
+    }
+
+    /// Sets the limits of a vhost, as recovery does.
     pub fn set_vhost(&self, vhost: &str, limits: VHostLimits) {
-        self.vhosts.write().insert(vhost.into(), limits);
+        set_in(&mut self.vhosts.write(), vhost, limits);
     }
 
-    /// Sets the limits of a user. What is over the limit already stays.
+    /// Sets the limits of a user, as recovery does.
     pub fn set_user(&self, user: &str, limits: UserLimits) {
-        self.users.write().insert(user.into(), limits);
+        set_in(&mut self.users.write(), user, limits);
     }
+}
 
-    /// Removes the limits of a vhost; false where there were none.
-    pub fn clear_vhost(&self, vhost: &str) -> bool {
-        self.vhosts.write().remove(vhost).is_some()
-    }
+fn all<T: Copy>(table: &Table<T>) -> Vec<(Arc<str>, T)> {
+    table.read().iter().map(|(name, limits)| (Arc::clone(name), *limits)).collect()
+}
 
-    /// Removes the limits of a user; false where there were none.
-    pub fn clear_user(&self, user: &str) -> bool {
-        self.users.write().remove(user).is_some()
-    }
+/// Under the lock from reading to writing, so that of two changes to one name none is lost.
+fn change_in<T: Copy + Default + PartialEq, E>(
+    table: &Table<T>,
+    name: &str,
+    change: impl FnOnce(T) -> Result<T, E>,
+) -> Result<(), E> {
+    let mut table = table.write();
+    let limits = change(table.get(name).copied().unwrap_or_default())?;
+    set_in(&mut table, name, limits);
+    Ok(())
+}
 
-    /// Checks that a vhost that has `open` connections may have one more.
-    ///
-    /// # Errors
-    /// 530 at the limit.
-    pub fn check_vhost_connections(&self, vhost: &str, user: &str, open: u64) -> Result<(), Error> {
-        check(self.vhost(vhost).max_connections, open, |limit| {
-            let text =
-                format!("access to vhost '{vhost}' refused for user '{user}': connection limit ({limit}) is reached");
-            Error::new(ReplyCode::NotAllowed, text)
-        })
-    }
-
-    /// Checks that a vhost that has `present` queues may have one more.
-    ///
-    /// # Errors
-    /// 406 at the limit.
-    pub fn check_queues(&self, vhost: &str, queue: &str, present: u64) -> Result<(), Error> {
-        check(self.vhost(vhost).max_queues, present, |limit| {
-            let text = format!("cannot declare queue '{queue}': queue limit in vhost '{vhost}' ({limit}) is reached");
-            Error::precondition_failed(text)
-        })
-    }
-
-    /// Checks that a user who has `open` connections may have one more.
-    ///
-    /// # Errors
-    /// 530 at the limit.
-    pub fn check_user_connections(&self, user: &str, open: u64) -> Result<(), Error> {
-        check(self.user(user).max_connections, open, |limit| {
-            let text = format!("connection refused for user '{user}': user connection limit ({limit}) is reached");
-            Error::new(ReplyCode::NotAllowed, text)
-        })
-    }
-
-    /// Checks that a user who has `open` channels may have one more.
-    ///
-    /// # Errors
-    /// 530 at the limit.
-    pub fn check_user_channels(&self, user: &str, open: u64) -> Result<(), Error> {
-        check(self.user(user).max_channels, open, |limit| {
-            let text = format!(
-                "number of channels opened for user '{user}' has reached the maximum allowed user limit of ({limit})"
-            );
-            Error::new(ReplyCode::NotAllowed, text)
-        })
+fn set_in<T: Default + PartialEq>(table: &mut BTreeMap<Arc<str>, T>, name: &str, limits: T) {
+    if limits == T::default() {
+        table.remove(name);
+    } else {
+        table.insert(name.into(), limits);
     }
 }
 
@@ -215,28 +314,47 @@ mod tests {
 
     #[test]
     fn limits_hold() {
-        let limits = Limits::default();
-        assert!(limits.check_vhost_connections("/", "u", 1000).is_ok());
-        limits.set_vhost("/", VHostLimits { max_connections: Some(2), max_queues: Some(0) });
-        limits.set_user("u", UserLimits { max_connections: Some(3), max_channels: Some(1) });
-        assert!(limits.check_vhost_connections("/", "u", 1).is_ok());
-        let error = limits.check_vhost_connections("/", "u", 2).unwrap_err();
+        assert!(VHostLimits::default().check_connections("/", "u", 1000).is_ok());
+        let vhost = VHostLimits { max_connections: Some(2), max_queues: Some(0) };
+        assert!(vhost.check_connections("/", "u", 1).is_ok());
+        let error = vhost.check_connections("/", "u", 2).unwrap_err();
         assert_eq!(error.code, ReplyCode::NotAllowed);
         assert_eq!(error.text, "access to vhost '/' refused for user 'u': connection limit (2) is reached");
-        let error = limits.check_queues("/", "q", 0).unwrap_err();
+        let error = vhost.check_queues("/", "q", 0).unwrap_err();
         assert_eq!(error.code, ReplyCode::PreconditionFailed);
         assert_eq!(error.text, "cannot declare queue 'q': queue limit in vhost '/' (0) is reached");
-        let error = limits.check_user_connections("u", 3).unwrap_err();
+        let user = UserLimits { max_connections: Some(3), max_channels: Some(1) };
+        let error = user.check_connections("u", 3).unwrap_err();
         assert_eq!(error.text, "connection refused for user 'u': user connection limit (3) is reached");
-        let error = limits.check_user_channels("u", 1).unwrap_err();
+        let error = user.check_channels("u", 1).unwrap_err();
         assert_eq!(
             error.text,
             "number of channels opened for user 'u' has reached the maximum allowed user limit of (1)"
         );
-        limits.set_vhost("/", VHostLimits { max_connections: Some(-1), max_queues: None });
-        assert!(limits.check_vhost_connections("/", "u", 1000).is_ok(), "negative is no limit");
-        assert!(limits.clear_user("u") && !limits.clear_user("u"));
-        assert!(limits.clear_vhost("/") && limits.vhosts().is_empty() && limits.users().is_empty());
+        let negative = VHostLimits { max_connections: Some(-1), max_queues: None };
+        assert!(negative.check_connections("/", "u", 1000).is_ok(), "negative is no limit");
+    }
+
+    #[test]
+    fn limits_change_one_by_one() {
+        let limits = Limits::default();
+        let set = |newer: Value| {
+            let newer = UserLimits::from_json(newer.as_object().unwrap());
+            limits.change_user("u", |user| newer.map(|newer| user.updated(newer)))
+        };
+        set(json!({"max-connections": 3})).unwrap();
+        set(json!({"max-channels": 1})).unwrap();
+        let both = UserLimits { max_connections: Some(3), max_channels: Some(1) };
+        assert_eq!(limits.users(), [("u".into(), both)]);
+        let error = limits.change_user("u", |user| user.without("max-queues")).unwrap_err();
+        assert_eq!(error.to_string(), r#"Unrecognised terms [<<"max-queues">>] in user-limits"#);
+        assert_eq!(limits.user("u"), both, "a change that fails is none");
+        for name in ["max-connections", "max-connections", "max-channels"] {
+            limits.change_user("u", |user| user.without(name)).unwrap();
+        }
+        assert!(limits.users().is_empty(), "who has no limits is not listed");
+        limits.change_vhost("/", |vhost| vhost.without("max-queues")).unwrap();
+        assert!(limits.vhosts().is_empty());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::Arc};
 use leveret_store::{LogId, LogState, StoreError};
 
 use crate::{
-    Broker, BrokerConfig, Error, Turn, VHost,
+    Broker, BrokerConfig, Error, Turn, VHost, VHostMetadata,
     access::{AccessError, Permissions, User},
     catalogue::{CatalogueError, ExchangeRecord, QueueRecord, Record},
     policy::{PolicyError, PolicyRole},
@@ -86,7 +86,7 @@ fn logs_by_queue(broker: &Broker) -> Result<Logs, OpenError> {
 fn apply(broker: &Broker, turn: &mut Turn<'_>, record: Record, logs: &mut Logs) -> Result<(), OpenError> {
     match record {
         Record::Meta(meta) => broker.queue_id_seen(meta.next_queue_id.saturating_sub(1)),
-        Record::VHost(record) => broker.adopt_vhost(VHost::new(&record.name, broker.exchange_types())),
+        Record::VHost(record) => broker.adopt_vhost(VHost::new(&record.name, record.metadata, broker.exchange_types())),
         Record::User(user) => {
             broker.access().put_user(user);
         }
@@ -149,7 +149,7 @@ fn queue(broker: &Broker, turn: &mut Turn<'_>, record: &QueueRecord, logs: &mut 
 
 /// Gives an empty store its vhost and an administrator.
 fn fill(broker: &Broker, turn: &mut Turn<'_>, config: &BrokerConfig) -> Result<(), OpenError> {
-    broker.create_vhost(turn, DEFAULT_VHOST).map_err(OpenError::DefaultVHost)?;
+    broker.create_vhost(turn, DEFAULT_VHOST, VHostMetadata::default()).map_err(OpenError::DefaultVHost)?;
     let user = User::new(&config.default_user, Some(config.default_password.as_bytes()), &["administrator"])?;
     let everything = || ".*".to_owned();
     let permissions = Permissions {

@@ -20,3 +20,4 @@ mod outbox;
 mod registry;
 mod session;
 mod step;
+mod tally;

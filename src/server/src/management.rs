@@ -151,8 +151,12 @@ impl Clients for Front {
         self.connections.close(name, reason)
     }
 
-    fn close_vhost(&self, vhost: &str, reason: &str) {
-        self.connections.close_where(reason, |opened| &*opened.vhost == vhost);
+    fn close_vhost(&self, vhost: &str) {
+        self.connections.close_vhost(vhost);
+    }
+
+    fn close_user(&self, user: &str) {
+        self.connections.close_user(user);
     }
 
     fn listeners(&self) -> Vec<Value> {

@@ -208,14 +208,24 @@ impl Connections {
         found.is_some_and(|entry| entry.mailbox.send(Mail::Close(reason.into())))
     }
 
-    /// Has every connection for which `matches` holds closed with 320 and `reason`; how many.
-    pub(crate) fn close_where(&self, reason: &str, matches: impl Fn(&Opened) -> bool) -> usize {
+    /// Has every connection to a vhost that was deleted closed with 320. Those that become open only now see to it
+    /// themselves.
+    pub(crate) fn close_vhost(&self, vhost: &str) {
+        self.close_where(&vhost_deleted(vhost), |opened| *opened.vhost == *vhost);
+    }
+
+    /// Has every connection of a user who was deleted closed with 320, as [`Self::close_vhost`] does.
+    pub(crate) fn close_user(&self, username: &str) {
+        self.close_where(&user_deleted(username), |opened| *opened.username == *username);
+    }
+
+    fn close_where(&self, reason: &str, matches: impl Fn(&Opened) -> bool) {
         let reason: Arc<str> = reason.into();
-        let is_match = |entry: &Entry| entry.opened.get().is_some_and(&matches);
-        self.entries
-            .iter()
-            .filter(|entry| is_match(entry) && entry.mailbox.send(Mail::Close(Arc::clone(&reason))))
-            .count()
+        for entry in &self.entries {
+            if entry.opened.get().is_some_and(&matches) {
+                entry.mailbox.send(Mail::Close(Arc::clone(&reason)));
+            }
+        }
     }
 
     /// Tells all connections of a resource alarm, or that there is none any more. Repeating it changes nothing.
@@ -253,6 +263,16 @@ impl Connections {
             emptied.await;
         }
     }
+}
+
+/// What a connection is told whose vhost was deleted.
+pub(crate) fn vhost_deleted(vhost: &str) -> String {
+    format!("vhost '{vhost}' is deleted")
+}
+
+/// What a connection is told whose user was deleted.
+pub(crate) fn user_deleted(username: &str) -> String {
+    format!("user '{username}' is deleted")
 }
 
 impl Entry {

@@ -237,6 +237,7 @@ fn shared(config: &Config, broker: &Arc<Broker>, connections: &Arc<Connections>)
     Shared {
         broker: Arc::clone(broker),
         connections: Arc::clone(connections),
+        tally: Arc::default(),
         reply_consumers: Arc::default(),
         limits: Arc::new(Limits {
             consumers_per_channel_max: unlimited_if_zero(amqp.consumer_max_per_channel),

@@ -9,7 +9,7 @@ use leveret_amqp::FieldTable;
 use leveret_broker::{Broker, VHost, queue::Window};
 use tokio::sync::mpsc;
 
-use crate::{channel::ReplyConsumers, mail::Mail, registry::Registration};
+use crate::{channel::ReplyConsumers, mail::Mail, registry::Registration, tally::Tally};
 
 /// One opened channel. The number comes back after a close; the id never does, so that mail meant for a channel's
 /// predecessor is recognised.
@@ -44,6 +44,8 @@ pub(crate) struct Session {
     pub(crate) outbox_window: Arc<Window>,
     /// What this connection may spend.
     pub(crate) limits: Arc<Limits>,
+    /// The open connections and channels of the whole server by vhost and user.
+    pub(crate) tally: Arc<Tally>,
     /// The direct reply-to consumers of the whole server.
     pub(crate) reply_consumers: Arc<ReplyConsumers>,
     /// This connection's entry in the list of live connections.

@@ -16,8 +16,10 @@ mod priority;
 mod ttl;
 // Transactions.
 mod tx;
-// Operators: policies and listings, by `leveret ctl`.
+// Operators: policies, listings, limits and vhosts, by `leveret ctl`.
+mod limits;
 mod policies;
+mod vhosts;
 // What is on disk: after a stop, and after a kill at any moment.
 mod crash;
 mod crash_moves;

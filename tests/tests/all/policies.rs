@@ -1,7 +1,7 @@
 //! What operators do with `leveret ctl`: policies, users, vhosts, listings.
 
 use lapin::types::AMQPValue;
-use leveret_tests::{Broker, Client, eventually, numbers, with_broker};
+use leveret_tests::{Broker, Client, connect, eventually, numbers, with_broker};
 use serde_json::{Value, json};
 
 fn listing(broker: &Broker, arguments: &[&str]) -> Vec<Value> {
@@ -111,13 +111,8 @@ async fn a_user_needs_permissions() {
         }
         broker.ctl(&["add_vhost", "shop"]);
         broker.ctl(&["add_user", "anna", "secret"]);
-        let address = broker.uri().rsplit('@').next().unwrap().to_owned();
-        let uri = format!("amqp://anna:secret@{address}/shop");
-        let connect = async || {
-            let properties = lapin::ConnectionProperties::default();
-            lapin::Connection::connect(&uri, properties).await
-        };
-        assert!(connect().await.is_err(), "a user without permissions gets into a vhost");
+        let uri = broker.uri_for("anna:secret", "shop");
+        assert!(connect(&uri).await.is_err(), "a user without permissions gets into a vhost");
         broker.ctl(&["set_permissions", "--vhost", "shop", "anna", "^mine", "^mine", "^mine"]);
         let client = Client::connect(&uri).await;
         let durable = lapin::options::QueueDeclareOptions::durable();

@@ -21,11 +21,14 @@ use leveret_broker::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Answer, bindings, exchanges, permissions, policies, queues, users};
+use super::{Answer, bindings, exchanges, limits, permissions, policies, queues, users, vhosts};
 use crate::{Api, RABBITMQ_VERSION, access::Caller, body::Body, error::ApiError, json, step};
 
 /// Objects done in one turn: a large import must not hold up commits of others.
 const OBJECTS_PER_TURN: usize = 512;
+
+/// The component of operator policies among parameters.
+const OPERATOR_POLICY: &str = "operator_policy";
 
 /// No connection has this number.
 const NO_CONNECTION: u64 = 0;
@@ -44,8 +47,8 @@ async fn export(State(api): State<Api>, caller: Caller) -> Answer {
     caller.require(Role::Administrator)?;
     let mut document = head(&api);
     let access = api.broker.access();
-    document.insert("users".into(), access.users().iter().map(|user| users::to_json(user)).collect());
-    document.insert("vhosts".into(), api.broker.vhosts().iter().map(|vhost| vhost_to_json(vhost)).collect());
+    document.insert("users".into(), access.users().iter().map(|user| users::to_json(&api, user)).collect());
+    document.insert("vhosts".into(), api.broker.vhosts().iter().map(|vhost| vhosts::definition(vhost)).collect());
     document.insert("permissions".into(), json!(access.all_permissions()));
     document.insert("topic_permissions".into(), json!(access.all_topic_permissions()));
     document.insert("parameters".into(), parameters(&api, None));
@@ -85,11 +88,7 @@ fn head(api: &Api) -> Map<String, Value> {
     document
 }
 
-fn vhost_to_json(vhost: &VHost) -> Value {
-    json!({ "name": vhost.name, "description": "", "tags": [], "default_queue_type": "classic", "metadata": {} })
-}
-
-/// Operator policies are parameters, as RabbitMQ keeps them.
+/// Operator policies and the limits of vhosts are parameters, as RabbitMQ keeps them.
 fn parameters(api: &Api, vhost: Option<&str>) -> Value {
     let mut policies = api.broker.policies().all(PolicyRole::Operator);
     policies.retain(|policy| vhost.is_none_or(|vhost| *policy.vhost == *vhost));
@@ -98,12 +97,10 @@ fn parameters(api: &Api, vhost: Option<&str>) -> Value {
             "pattern": policy.pattern, "apply-to": policy.apply_to, "priority": policy.priority,
             "definition": policy.definition,
         });
-        let parameter = json!({
-            "component": "operator_policy", "vhost": policy.vhost, "name": policy.name, "value": value,
-        });
-        if vhost.is_some() { without_vhost(parameter) } else { parameter }
+        json!({ "component": OPERATOR_POLICY, "vhost": policy.vhost, "name": policy.name, "value": value })
     };
-    policies.iter().map(to_json).collect()
+    let parameters = policies.iter().map(to_json).chain(limits::parameters(api, vhost));
+    parameters.map(|parameter| if vhost.is_some() { without_vhost(parameter) } else { parameter }).collect()
 }
 
 fn without_vhost(mut value: Value) -> Value {
@@ -141,10 +138,15 @@ fn is_lasting(vhost: &VHost, binding: &Binding) -> bool {
     }
 }
 
+/// The type is said also where it was not at declaration: where this is imported, the default may be another.
 fn queue_to_json(queue: &Queue) -> Value {
+    let mut arguments = json::from_table(&queue.arguments);
+    if let Value::Object(arguments) = &mut arguments {
+        arguments.entry("x-queue-type").or_insert_with(|| json!(queue.kind.name()));
+    }
     json!({
         "name": queue.name, "vhost": queue.vhost, "durable": queue.durable, "auto_delete": queue.auto_delete,
-        "arguments": json::from_table(&queue.arguments),
+        "arguments": arguments,
     })
 }
 
@@ -167,7 +169,7 @@ fn binding_to_json(vhost: &VHost, binding: &Binding) -> Value {
 
 /// The sections in the order in which they can be applied.
 const SECTIONS: [(&str, Apply); 9] = [
-    ("vhosts", apply_vhost),
+    ("vhosts", vhosts::apply),
     ("users", apply_user),
     ("permissions", apply_permission),
     ("topic_permissions", apply_topic_permission),
@@ -244,14 +246,8 @@ fn vhost_of(api: &Api, body: &Body) -> Result<Arc<VHost>, ApiError> {
     })
 }
 
-fn apply_vhost(api: &Api, turn: &mut Turn<'_>, body: &Body) -> Result<(), ApiError> {
-    api.broker.create_vhost(turn, body.required("name")?)?;
-    Ok(())
-}
-
 fn apply_user(api: &Api, turn: &mut Turn<'_>, body: &Body) -> Result<(), ApiError> {
-    api.broker.put_user(turn, users::from_json(body.required("name")?, body)?);
-    Ok(())
+    users::apply(api, turn, body.required("name")?, body)
 }
 
 fn apply_permission(api: &Api, turn: &mut Turn<'_>, body: &Body) -> Result<(), ApiError> {
@@ -266,13 +262,20 @@ fn apply_topic_permission(api: &Api, turn: &mut Turn<'_>, body: &Body) -> Result
     Ok(())
 }
 
-/// Operator policies are parameters in definitions. Others are for plugins that Leveret does not have.
+/// Other components than these are for plugins that Leveret does not have.
 fn apply_parameter(api: &Api, turn: &mut Turn<'_>, body: &Body) -> Result<(), ApiError> {
     let (component, name) = (body.required("component")?, body.required("name")?);
-    if component != "operator_policy" {
-        tracing::warn!(component, name, "definitions: a parameter of this component is left out");
-        return Ok(());
+    match component {
+        OPERATOR_POLICY => apply_operator_policy(api, turn, name, body),
+        limits::COMPONENT => limits::apply_parameter(api, turn, &vhost_of(api, body)?.name, body),
+        _ => {
+            tracing::warn!(component, name, "definitions: a parameter of this component is left out");
+            Ok(())
+        }
     }
+}
+
+fn apply_operator_policy(api: &Api, turn: &mut Turn<'_>, name: &str, body: &Body) -> Result<(), ApiError> {
     let vhost = vhost_of(api, body)?;
     let policy = policies::from_json(&vhost.name, name, &Body(body.object("value")?))?;
     Ok(api.broker.set_policy(turn, PolicyRole::Operator, policy)?)

@@ -5,6 +5,7 @@ mod clients;
 mod definitions;
 mod exchanges;
 mod health;
+mod limits;
 mod messages;
 mod overview;
 mod permissions;
@@ -53,6 +54,7 @@ fn routes() -> Router<Api> {
         .merge(messages::routes())
         .merge(bindings::routes())
         .merge(policies::routes())
+        .merge(limits::routes())
         .merge(definitions::routes())
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
 }

@@ -32,10 +32,6 @@ pub(super) fn routes() -> Router<Api> {
         "/parameters/{component}",
         "/parameters/{component}/{vhost}",
         "/global-parameters",
-        "/vhost-limits",
-        "/vhost-limits/{vhost}",
-        "/user-limits",
-        "/user-limits/{user}",
     ];
     for path in empty {
         routes = routes.route(path, get(empty_list));

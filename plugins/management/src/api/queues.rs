@@ -13,7 +13,7 @@ use leveret_broker::{
     DeclareQueue, VHost,
     access::{Permission, Resource},
     policy,
-    queue::{Kind, Queue},
+    queue::Queue,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ fn to_json(api: &Api, queue: &Queue) -> Value {
     json!({
         "name": queue.name,
         "vhost": queue.vhost,
-        "type": kind_name(queue.kind),
+        "type": queue.kind.name(),
         "node": api.clients.node(),
         "state": "running",
         "durable": queue.durable,
@@ -68,13 +68,6 @@ fn to_json(api: &Api, queue: &Queue) -> Value {
         "consumers": counts.consumers,
         "message_stats": Stats::of(queue).to_json(),
     })
-}
-
-fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Classic => "classic",
-        Kind::Quorum => "quorum",
-    }
 }
 
 fn all_of(api: &Api, vhost: &VHost) -> Vec<Value> {

@@ -6,7 +6,11 @@ use axum::{
     http::StatusCode,
     routing::{get, post},
 };
-use leveret_broker::access::{HashingAlgorithm, PasswordHash, Role, User, parse_tags};
+use leveret_broker::{
+    Turn,
+    access::{HashingAlgorithm, PasswordHash, Role, User, parse_tags},
+    limits::UserLimits,
+};
 use serde_json::{Value, json};
 
 use super::{Answer, created};
@@ -25,30 +29,46 @@ pub(super) fn routes() -> Router<Api> {
 }
 
 /// As in definitions. A user without a password has an empty hash, as RabbitMQ shows it.
-pub(super) fn to_json(user: &User) -> Value {
+pub(super) fn to_json(api: &Api, user: &User) -> Value {
     let algorithm = user.password.as_ref().map_or_else(HashingAlgorithm::default, PasswordHash::algorithm);
     json!({
         "name": user.name,
         "password_hash": user.password.as_ref().map_or_else(String::new, PasswordHash::to_base64),
         "hashing_algorithm": algorithm.name(),
         "tags": user.tags,
-        "limits": {},
+        "limits": api.broker.limits().user(&user.name),
     })
 }
 
 /// The user that a request or definitions describe.
-pub(super) fn from_json(name: &str, body: &Body) -> Result<User, ApiError> {
+fn from_json(name: &str, body: &Body) -> Result<User, ApiError> {
     let tags = match body.0.get("tags").or_else(|| body.0.get("administrator")) {
-        Some(Value::String(tags)) => parse_tags(tags),
-        Some(Value::Array(tags)) => parse_tags(&texts(tags)?.join(",")),
         Some(Value::Bool(true)) => vec![Role::Administrator.tag().to_owned()],
-        Some(Value::Bool(false) | Value::Null) => Vec::new(),
-        Some(_) => return Err(ApiError::bad_request("'tags' must be a list of texts or one text")),
+        Some(Value::Bool(false)) => Vec::new(),
+        Some(given) => tags(given)?,
         None => return Err(ApiError::bad_request("tags_not_present")),
     };
     let user = User { name: name.into(), password: password(name, body)?, tags };
     user.check()?;
     Ok(user)
+}
+
+/// Tags as a list, or as one text with commas.
+pub(super) fn tags(given: &Value) -> Result<Vec<String>, ApiError> {
+    match given {
+        Value::String(tags) => Ok(parse_tags(tags)),
+        Value::Array(tags) => Ok(parse_tags(&texts(tags)?.join(","))),
+        Value::Null => Ok(Vec::new()),
+        _ => Err(ApiError::bad_request("'tags' must be a list of texts or one text")),
+    }
+}
+
+/// Adds or replaces a user as a request or definitions describe it. Limits that are not named stay, as in RabbitMQ.
+pub(super) fn apply(api: &Api, turn: &mut Turn<'_>, name: &str, body: &Body) -> Result<(), ApiError> {
+    let user = from_json(name, body)?;
+    let limits = UserLimits::from_json(&body.object("limits")?)?;
+    api.broker.put_user(turn, user);
+    Ok(api.broker.change_user_limits(turn, name, |present| Ok(present.updated(limits)))?)
 }
 
 fn texts(values: &[Value]) -> Result<Vec<&str>, ApiError> {
@@ -78,7 +98,7 @@ fn password(name: &str, body: &Body) -> Result<Option<PasswordHash>, ApiError> {
 
 async fn list(State(api): State<Api>, Query(query): Query<ListQuery>, caller: Caller) -> Answer {
     caller.require(Role::Administrator)?;
-    query.apply(api.broker.access().users().iter().map(|user| to_json(user)).collect())
+    query.apply(api.broker.access().users().iter().map(|user| to_json(&api, user)).collect())
 }
 
 async fn without_permissions(State(api): State<Api>, caller: Caller) -> Answer {
@@ -86,13 +106,13 @@ async fn without_permissions(State(api): State<Api>, caller: Caller) -> Answer {
     let permissions = api.broker.access().all_permissions();
     let users = api.broker.access().users();
     let without = users.iter().filter(|user| permissions.iter().all(|of| of.user != user.name));
-    Ok(Json(without.map(|user| to_json(user)).collect()))
+    Ok(Json(without.map(|user| to_json(&api, user)).collect()))
 }
 
 async fn one(State(api): State<Api>, Path(name): Path<String>, caller: Caller) -> Answer {
     caller.require(Role::Administrator)?;
     let user = api.broker.access().user(&name).ok_or(ApiError::NotFound)?;
-    Ok(Json(to_json(&user)))
+    Ok(Json(to_json(&api, &user)))
 }
 
 async fn put(
@@ -102,20 +122,22 @@ async fn put(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     caller.require(Role::Administrator)?;
-    let user = from_json(&name, &body)?;
     let is_new = api.broker.access().user(&name).is_none();
-    step::commit(&api, |turn| {
-        api.broker.put_user(turn, user);
-        Ok(())
-    })
-    .await?;
+    step::commit(&api, |turn| apply(&api, turn, &name, &body)).await?;
     Ok(created(is_new))
 }
 
 async fn delete(State(api): State<Api>, Path(name): Path<String>, caller: Caller) -> Result<StatusCode, ApiError> {
     caller.require(Role::Administrator)?;
-    step::commit(&api, |turn| Ok(api.broker.delete_user(turn, &name)?)).await?;
+    step::commit(&api, |turn| delete_one(&api, turn, &name)).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The user's connections are closed in the same step: a request that is given up while it waits would leave them open.
+fn delete_one(api: &Api, turn: &mut Turn<'_>, name: &str) -> Result<(), ApiError> {
+    api.broker.delete_user(turn, name)?;
+    api.clients.close_user(name);
+    Ok(())
 }
 
 /// Those that do not exist are left out.
@@ -127,7 +149,7 @@ async fn bulk_delete(State(api): State<Api>, caller: Caller, body: Body) -> Resu
     let names = texts(names)?;
     step::commit(&api, |turn| {
         for name in names {
-            let _ = api.broker.delete_user(turn, name);
+            let _ = delete_one(&api, turn, name);
         }
         Ok(())
     })

@@ -1,10 +1,12 @@
 //! The management API over a real broker and a real socket.
 #![allow(clippy::unwrap_used)]
 
+mod limits;
 mod permissions;
 mod policies;
 mod support;
 mod topology;
+mod vhosts;
 
 use leveret_management::Door;
 use serde_json::json;

@@ -43,7 +43,13 @@ impl Clients for FakeClients {
         true
     }
 
-    fn close_vhost(&self, _vhost: &str, _reason: &str) {}
+    fn close_vhost(&self, vhost: &str) {
+        self.closed.lock().unwrap().push(("vhost".to_owned(), vhost.to_owned()));
+    }
+
+    fn close_user(&self, user: &str) {
+        self.closed.lock().unwrap().push(("user".to_owned(), user.to_owned()));
+    }
 
     fn listeners(&self) -> Vec<Value> {
         vec![json!({ "protocol": "amqp", "ip_address": "127.0.0.1", "port": 5672 })]

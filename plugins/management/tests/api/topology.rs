@@ -110,8 +110,10 @@ async fn a_vhost_takes_everything_with_it() {
 #[tokio::test]
 async fn definitions_go_from_one_server_to_another() {
     let api = Api::start().await;
-    api.put("vhosts/v", json!({})).await;
+    api.put("vhosts/v", json!({ "description": "d", "tags": "a", "default_queue_type": "quorum" })).await;
+    api.put("vhost-limits/v/max-queues", json!({ "value": 7 })).await;
     api.put("users/ann", json!({ "password": "secret", "tags": "monitoring" })).await;
+    api.put("user-limits/ann/max-connections", json!({ "value": 3 })).await;
     api.put("permissions/v/ann", json!({ "configure": "", "write": "^a", "read": ".*" })).await;
     api.put("queues/v/q", json!({ "arguments": { "x-max-length": 3 } })).await;
     api.put("exchanges/v/x", json!({ "type": "topic" })).await;
@@ -128,6 +130,11 @@ async fn definitions_go_from_one_server_to_another() {
     }
     assert_eq!(other.send_as("ann:secret", Method::GET, "whoami", None).await.0, 200);
     assert_eq!(other.get("queues/v/q").await.1["operator_policy"], "o");
+    let limits = json!({ "component": "vhost-limits", "vhost": "v", "name": "limits", "value": { "max-queues": 7 } });
+    assert!(document["parameters"].as_array().unwrap().contains(&limits));
+    assert_eq!(other.get("vhost-limits/v").await.1[0]["value"], json!({ "max-queues": 7 }));
+    assert_eq!(other.get("users/ann").await.1["limits"], json!({ "max-connections": 3 }));
+    assert_eq!(other.get("vhosts/v").await.1["metadata"]["default_queue_type"], "quorum");
 
     let missing = json!({ "queues": [{ "name": "q", "vhost": "nowhere" }] });
     assert_eq!(other.post("definitions", missing).await.0, 400);

@@ -80,7 +80,7 @@ pub fn queue_arguments(arguments: &FieldTable) -> QueueArguments {
 /// The kind of queue that `x-queue-type` asks for: classic where it is absent or no type.
 #[must_use]
 pub fn queue_kind(arguments: &FieldTable) -> Kind {
-    arguments.get("x-queue-type").and_then(FieldValue::as_str).and_then(kind_of_name).unwrap_or_default()
+    arguments.get("x-queue-type").and_then(FieldValue::as_str).and_then(Kind::from_name).unwrap_or_default()
 }
 
 /// Milliseconds of an age such as `7D` or `12h` (units `Y M D h m s`), as streams and `max-age` have them.
@@ -102,14 +102,6 @@ pub fn max_age_ms(text: &str) -> Option<u64> {
     number.parse::<u64>().ok().filter(|number| *number > 0)?.checked_mul(unit_ms)
 }
 
-fn kind_of_name(name: &str) -> Option<Kind> {
-    match name {
-        "classic" | "rabbit_classic_queue" => Some(Kind::Classic),
-        "quorum" | "rabbit_quorum_queue" => Some(Kind::Quorum),
-        _ => None,
-    }
-}
-
 /// The name of a queue type in RabbitMQ's texts.
 const fn type_module(kind: Kind) -> &'static str {
     match kind {
@@ -124,7 +116,7 @@ fn check_queue_type(arguments: &FieldTable, vhost: &str, queue: &str) -> Result<
     let kind = match found {
         FieldValue::LongString(name) => str::from_utf8(name)
             .ok()
-            .and_then(kind_of_name)
+            .and_then(Kind::from_name)
             .ok_or_else(|| format!("\"unsupported queue type '{}'\"", String::from_utf8_lossy(name))),
         other => Err(value::unacceptable(other)),
     };

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::field_json;
 use crate::{
+    VHostMetadata,
     exchange::{Binding, Destination},
     limits::{UserLimits, VHostLimits},
 };
@@ -46,18 +47,9 @@ pub struct Parameter {
 pub struct VHostRecord {
     /// Unique.
     pub name: Arc<str>,
-    /// For people.
-    #[serde(default)]
-    pub description: String,
-    /// For people.
-    #[serde(default)]
-    pub tags: Vec<String>,
-    /// `x-queue-type` of queues that are declared without it.
-    #[serde(default)]
-    pub default_queue_type: Option<String>,
-    /// Copies of all messages go to `amq.rabbitmq.trace`.
-    #[serde(default)]
-    pub tracing: bool,
+    /// Beside the name in the same object.
+    #[serde(flatten)]
+    pub metadata: VHostMetadata,
 }
 
 /// The limits of a vhost.

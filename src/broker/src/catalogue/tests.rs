@@ -8,9 +8,11 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    VHostMetadata,
     exchange::Destination,
     limits::{UserLimits, VHostLimits},
     policy::ApplyTo,
+    queue::Kind,
 };
 
 fn exchange(arguments: FieldTable) -> Record {
@@ -64,13 +66,9 @@ fn policy() -> Policy {
 
 /// One of each kind, in the order in which they come back.
 fn one_of_each() -> Vec<Record> {
-    let vhost = VHostRecord {
-        name: "/".into(),
-        description: "all".into(),
-        tags: vec!["t".into()],
-        default_queue_type: Some("quorum".into()),
-        tracing: true,
-    };
+    let metadata =
+        VHostMetadata { description: "all".into(), tags: vec!["t".into()], default_queue_type: Some(Kind::Quorum) };
+    let vhost = VHostRecord { name: "/".into(), metadata };
     let vhost_limits = VHostLimits { max_connections: Some(5), max_queues: None };
     let user_limits = UserLimits { max_connections: None, max_channels: Some(-1) };
     let parameter = Parameter { vhost: "/".into(), component: "shovel".into(), name: "s".into(), value: json!([1]) };
@@ -137,8 +135,13 @@ fn the_form_of_version_1() {
     );
     let Ok(Record::User(user)) = user else { panic!("{user:?}") };
     assert!(user.password.unwrap().verify(b"test12"));
-    let vhost = Record::decode(b"\x10v\x00\x01", b"\x01{\"name\":\"v\"}").unwrap();
-    assert_eq!(vhost, Record::VHost(VHostRecord { name: "v".into(), ..VHostRecord::default() }));
+    let vhost = Record::VHost(VHostRecord { name: "v".into(), metadata: VHostMetadata::default() });
+    for json in
+        [r#"{"name":"v"}"#, r#"{"name":"v","description":"","tags":[],"default_queue_type":null,"tracing":false}"#]
+    {
+        let read = Record::decode(b"\x10v\x00\x01", [b"\x01", json.as_bytes()].concat().as_slice()).unwrap();
+        assert_eq!(read, vhost);
+    }
 }
 
 #[test]

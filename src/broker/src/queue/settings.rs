@@ -2,17 +2,41 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// Redeliveries after which a quorum queue gives a message up, unless it is told otherwise (RabbitMQ 4.0).
 pub const QUORUM_DELIVERY_LIMIT: u32 = 20;
 
 /// `x-queue-type`, as far as a queue's behaviour depends on it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A classic queue.
     #[default]
     Classic,
     /// A quorum queue: no priorities by argument, a delivery limit by default.
     Quorum,
+}
+
+impl Kind {
+    /// The name in `x-queue-type` and in listings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Quorum => "quorum",
+        }
+    }
+
+    /// The kind of that name. RabbitMQ's modules are names as well.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "classic" | "rabbit_classic_queue" => Some(Self::Classic),
+            "quorum" | "rabbit_quorum_queue" => Some(Self::Quorum),
+            _ => None,
+        }
+    }
 }
 
 /// `x-overflow`: what happens when a queue is longer than it may be.

@@ -5,6 +5,7 @@
 //! keep routes for as long as [`VHost::generation`] stands still.
 
 mod exchanges;
+mod metadata;
 mod policies;
 mod queues;
 mod remember;
@@ -28,9 +29,10 @@ use crate::{
     topology::{Change, DeclareExchange, Exchange, Topology},
 };
 
+pub use metadata::VHostMetadata;
 pub use queues::DeclareQueue;
 pub(crate) use queues::is_kept;
-pub(crate) use remember::{forget, remember, vhost_record};
+pub(crate) use remember::remember;
 
 /// Bytes of a vhost's name, as a short string has it.
 const NAME_BYTES_MAX: usize = 255;
@@ -42,19 +44,39 @@ pub struct VHost {
     topology: RwLock<Topology<Arc<Queue>>>,
     generation: AtomicU64,
     deleted: AtomicBool,
+    metadata: RwLock<Arc<VHostMetadata>>,
     exclusive: Mutex<HashMap<u64, Vec<Weak<Queue>>>>,
 }
 
 impl VHost {
     /// A vhost with the pre-declared exchanges.
-    pub(crate) fn new(name: &str, types: &ExchangeTypes) -> Self {
+    pub(crate) fn new(name: &str, metadata: VHostMetadata, types: &ExchangeTypes) -> Self {
         Self {
             name: name.into(),
             topology: RwLock::new(Topology::new(name, types.clone())),
             generation: AtomicU64::new(0),
             deleted: AtomicBool::new(false),
+            metadata: RwLock::new(Arc::new(metadata)),
             exclusive: Mutex::default(),
         }
+    }
+
+    /// What administrators say of it.
+    #[must_use]
+    pub fn metadata(&self) -> Arc<VHostMetadata> {
+        Arc::clone(&self.metadata.read())
+    }
+
+    pub(crate) fn change_metadata(&self, change: impl FnOnce(&mut VHostMetadata)) {
+        change(Arc::make_mut(&mut self.metadata.write()));
+    }
+
+    /// Whether it is deleted: whoever still holds it can do nothing more in it. Under the lock under which the flag is
+    /// set: what was done before this answered no, whoever deletes the vhost sees.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        let _topology = self.topology.read();
+        self.deleted.load(Ordering::Relaxed)
     }
 
     /// Changes whenever a route may have changed.

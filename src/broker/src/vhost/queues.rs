@@ -32,18 +32,23 @@ impl VHost {
     /// Declares a queue, or finds it where an equivalent one exists.
     ///
     /// # Errors
-    /// 405 where it is exclusive to another connection, 406 for bad or inequivalent arguments.
+    /// 405 where it is exclusive to another connection, 406 for bad or inequivalent arguments, and for a new queue where
+    /// the vhost has as many as it may.
     pub fn declare_queue(&self, turn: &mut Turn<'_>, declare: &DeclareQueue<'_>) -> Result<Arc<Queue>, Error> {
+        let arguments = self.with_queue_type(declare);
+        let declare = &DeclareQueue { arguments: &arguments, ..*declare };
         if let Some(existing) = self.find_queue(declare.name) {
             return self.declare_again(turn, &existing, declare);
         }
         let queue = Arc::new(self.build(turn, declare)?);
+        let limits = turn.broker.limits().vhost(&self.name);
         let (queue, created) = self.change(turn, |topology| {
             self.check_not_deleted()?;
             // Somebody else may have been faster since the look above.
             if let Some(existing) = topology.queue(declare.name) {
                 return Ok(((Arc::clone(existing), false), Change::default()));
             }
+            limits.check_queues(&self.name, declare.name, topology.queues().len() as u64)?;
             let change = topology.add_queue(Arc::clone(&queue.name), Arc::clone(&queue));
             remember::queue(&turn.store, &queue, turn.broker.queue_id_next());
             Ok(((Arc::clone(&queue), true), change))

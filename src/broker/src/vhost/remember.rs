@@ -7,7 +7,7 @@ use std::sync::Arc;
 use leveret_store::Turn;
 
 use crate::{
-    catalogue::{BindingRecord, ExchangeRecord, Meta, QueueRecord, Record, VHostRecord},
+    catalogue::{BindingRecord, ExchangeRecord, Meta, QueueRecord, Record},
     exchange::{Binding, Destination},
     queue::Queue,
     topology::{Change, Exchange, RESERVED_PREFIX, Topology},
@@ -19,12 +19,8 @@ pub(crate) fn remember(turn: &Turn<'_>, record: &Record) {
 }
 
 /// Notes that a record is gone.
-pub(crate) fn forget(turn: &Turn<'_>, record: &Record) {
+fn forget(turn: &Turn<'_>, record: &Record) {
     turn.catalogue(|writes| writes.delete_catalogue(record.key()));
-}
-
-pub(crate) fn vhost_record(name: &str) -> Record {
-    Record::VHost(VHostRecord { name: name.into(), ..VHostRecord::default() })
 }
 
 pub(super) fn change(turn: &Turn<'_>, topology: &Topology<Arc<Queue>>, change: &Change) {

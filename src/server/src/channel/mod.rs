@@ -42,6 +42,7 @@ use leveret_broker::{
 use crate::{
     session::{ChannelId, Session},
     step::Step,
+    tally::ChannelPlace,
 };
 use assembly::{Assembled, Assembly};
 use confirms::Confirms;
@@ -94,11 +95,13 @@ pub(crate) struct Channel {
     last_queue: Option<Arc<str>>,
     /// Which of the consumers' queues was served first at the last [`Self::resume`].
     resumed: usize,
+    /// Given back with the channel's end.
+    _place: ChannelPlace,
 }
 
 impl Channel {
     /// A channel just opened; open-ok is the connection's to send.
-    pub(crate) fn new(number: u16, session: Arc<Session>) -> Self {
+    pub(crate) fn new(number: u16, session: Arc<Session>, place: ChannelPlace) -> Self {
         let id = ChannelId { number, id: session.broker.next_id() };
         Self {
             id,
@@ -120,6 +123,7 @@ impl Channel {
             prefetch: 0,
             last_queue: None,
             resumed: 0,
+            _place: place,
             session,
         }
     }

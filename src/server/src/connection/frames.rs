@@ -15,6 +15,7 @@ use super::{
 use crate::{
     channel::{Channel, Next},
     outbox::Outbox,
+    session::Session,
     step::Step,
 };
 
@@ -57,7 +58,7 @@ impl Open {
                 Ok(())
             }
             Method::Connection(connection_class::Method::UpdateSecret(update)) => {
-                // Passwords are looked at once, at login: a new one changes nothing for a connection that stands.
+                self.check_still_admitted().map_err(|error| Failure { error, ids: method.ids() })?;
                 tracing::debug!(connection = %self.session.name, reason = update.reason, "secret updated");
                 outbox.method(0, &connection_class::UpdateSecretOk.into());
                 Ok(())
@@ -67,6 +68,14 @@ impl Open {
                 ids: other.ids(),
             }),
         }
+    }
+
+    /// What connection.update-secret comes to. The secret itself is not looked at: RabbitMQ hands it to those of its
+    /// backends whose credentials expire (OAuth 2 tokens), which its internal one's never do, and clients that rotate
+    /// passwords rely on any being taken. As there, access to the vhost is looked at anew.
+    fn check_still_admitted(&self) -> Result<(), Error> {
+        let Session { broker, username, vhost, .. } = &*self.session;
+        broker.access().check_vhost(username, &vhost.name)
     }
 
     /// While the answer to connection.close is awaited only that counts, or the client's own close that crossed ours.
@@ -171,7 +180,9 @@ impl Open {
             let text = format!("number of channels opened ({opened}) has reached the negotiated channel_max ({max})");
             return Err(Error::new(ReplyCode::NotAllowed, text));
         }
-        let channel = Channel::new(number, Arc::clone(&self.session));
+        let Session { broker, tally, username, .. } = &*self.session;
+        let place = tally.channel(username, broker.limits().user(username))?;
+        let channel = Channel::new(number, Arc::clone(&self.session), place);
         self.session.registration.channel_opened(number, Arc::clone(channel.stats()));
         self.channels.insert(number, channel);
         outbox.method(number, &channel_class::OpenOk.into());

@@ -3,10 +3,21 @@
 use std::sync::Arc;
 
 use leveret_amqp::ReplyCode;
-use leveret_broker::{Error, VHost, access::Refusal};
+use leveret_broker::{Broker, Error, VHost, access::Refusal};
 
 use super::{Shared, handshake::Gate, sasl::Credentials};
-use crate::registry::Registration;
+use crate::{
+    registry::{Registration, user_deleted, vhost_deleted},
+    tally::ConnectionPlace,
+};
+
+/// What a client that is let in has.
+pub(super) struct Entry {
+    /// Where it is.
+    pub(super) vhost: Arc<VHost>,
+    /// Among those who are there.
+    pub(super) place: ConnectionPlace,
+}
 
 /// The door of a server for one peer.
 pub(super) struct BrokerGate<'a> {
@@ -23,7 +34,7 @@ impl<'a> BrokerGate<'a> {
 }
 
 impl Gate for BrokerGate<'_> {
-    type VHost = Arc<VHost>;
+    type Entry = Entry;
 
     fn authenticate(&self, credentials: &Credentials) -> Result<Arc<str>, Refusal> {
         let access = self.shared.broker.access();
@@ -31,16 +42,58 @@ impl Gate for BrokerGate<'_> {
         Ok(Arc::clone(&user.name))
     }
 
-    fn enter(&self, username: &str, vhost: &str) -> Result<Self::VHost, Error> {
-        let Shared { broker, connections, connection_max, .. } = self.shared;
+    /// In RabbitMQ's order: the limits of the server, the vhost and the user, then whether there is a way in.
+    fn enter(&self, username: &Arc<str>, vhost: &str) -> Result<Entry, Error> {
+        let Shared { broker, connections, connection_max, tally, .. } = self.shared;
         // This connection counts as one of them already.
         if *connection_max != 0 && connections.len() > *connection_max {
             let text = format!("connection refused: node connection limit ({connection_max}) is reached");
             return Err(Error::new(ReplyCode::NotAllowed, text));
         }
+        let limits = broker.limits();
+        let place = tally.connection(&vhost.into(), username, limits.vhost(vhost), limits.user(username))?;
         let found = broker.vhost(vhost);
         let found = found.ok_or_else(|| Error::new(ReplyCode::NotAllowed, format!("vhost {vhost} not found")))?;
         broker.access().check_vhost(username, vhost)?;
-        Ok(found)
+        Ok(Entry { vhost: found, place })
+    }
+}
+
+/// Whoever deletes a vhost or a user has the open connections closed. One that was let in before and is listed only
+/// after that looks for itself, once it is listed: so none is missed.
+pub(super) fn no_longer_welcome(broker: &Broker, vhost: &VHost, username: &str) -> Option<String> {
+    if vhost.is_deleted() {
+        return Some(vhost_deleted(&vhost.name));
+    }
+    broker.access().user(username).is_none().then(|| user_deleted(username))
+}
+
+#[cfg(test)]
+mod tests {
+    use leveret_broker::{BrokerConfig, VHostMetadata, exchange::ExchangeTypes};
+    use leveret_store::{Options, Store};
+
+    use super::*;
+
+    #[test]
+    fn who_came_too_late_learns_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), &Options::default()).unwrap();
+        let config =
+            BrokerConfig { default_user: "u".into(), default_password: "p".into(), loopback_users: Vec::new() };
+        let broker = Broker::open(store, &config, ExchangeTypes::default()).unwrap();
+        let mut turn = broker.turn();
+        broker.create_vhost(&mut turn, "v", VHostMetadata::default()).unwrap();
+        let vhost = broker.vhost("v").unwrap();
+        assert_eq!(no_longer_welcome(&broker, &vhost, "u"), None);
+        assert!(broker.remove_vhost(&mut turn, "v"));
+        broker.create_vhost(&mut turn, "v", VHostMetadata::default()).unwrap();
+        assert_eq!(no_longer_welcome(&broker, &vhost, "u").unwrap(), "vhost 'v' is deleted", "a new one is another");
+        let vhost = broker.vhost("v").unwrap();
+        assert_eq!(no_longer_welcome(&broker, &vhost, "u"), None);
+        broker.delete_user(&mut turn, "u").unwrap();
+        assert_eq!(no_longer_welcome(&broker, &vhost, "u").unwrap(), "user 'u' is deleted");
+        drop(turn);
+        broker.shutdown();
     }
 }

@@ -21,14 +21,14 @@ pub(super) const INITIAL_FRAME_MAX: u32 = 8192;
 
 /// Who decides on logins and vhosts.
 pub(super) trait Gate {
-    /// What stands for a vhost.
-    type VHost;
+    /// What a client that is let in has.
+    type Entry;
 
     /// Checks a login; the user's name.
     fn authenticate(&self, credentials: &Credentials) -> Result<Arc<str>, Refusal>;
 
     /// Checks that the user may enter the vhost now.
-    fn enter(&self, username: &str, vhost: &str) -> Result<Self::VHost, Error>;
+    fn enter(&self, username: &Arc<str>, vhost: &str) -> Result<Self::Entry, Error>;
 }
 
 /// Where the handshake stands: what the client has to send next.
@@ -50,18 +50,18 @@ pub(super) struct Login {
 }
 
 /// A client that is through.
-pub(super) struct Admitted<V> {
+pub(super) struct Admitted<E> {
     pub(super) login: Login,
     pub(super) tuning: Tuning,
-    pub(super) vhost: V,
+    pub(super) entry: E,
 }
 
 /// The outcome of a frame.
-pub(super) enum Progress<V> {
+pub(super) enum Progress<E> {
     /// More to come.
     Further(Handshake),
     /// open-ok is in the outbox.
-    Done(Admitted<V>),
+    Done(Admitted<E>),
 }
 
 /// The handshake ends here.
@@ -118,7 +118,7 @@ impl Handshake {
         gate: &G,
         offer: Tuning,
         outbox: &mut Outbox,
-    ) -> Result<Progress<G::VHost>, Stop> {
+    ) -> Result<Progress<G::Entry>, Stop> {
         match (frame.kind, frame.channel) {
             (FrameKind::Heartbeat, 0) => Ok(Progress::Further(self)),
             (FrameKind::Method, 0) => match Method::decode(frame.payload) {
@@ -141,7 +141,7 @@ impl Handshake {
         gate: &G,
         offer: Tuning,
         outbox: &mut Outbox,
-    ) -> Result<Progress<G::VHost>, Stop> {
+    ) -> Result<Progress<G::Entry>, Stop> {
         use connection::Method as M;
         match (self, method) {
             (Self::Starting, M::StartOk(start_ok)) => {
@@ -154,9 +154,9 @@ impl Handshake {
                 Err(error) => Err(Stop::Refused(Refused::new(Failure::of(error, method), true))),
             },
             (Self::Opening(login, tuning), M::Open(open)) => match gate.enter(&login.username, open.virtual_host) {
-                Ok(vhost) => {
+                Ok(entry) => {
                     outbox.method(0, &connection::OpenOk.into());
-                    Ok(Progress::Done(Admitted { login, tuning, vhost }))
+                    Ok(Progress::Done(Admitted { login, tuning, entry }))
                 }
                 Err(error) => Err(Stop::Refused(Refused::new(Failure::of(error, method), true))),
             },

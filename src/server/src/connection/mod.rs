@@ -31,7 +31,7 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use leveret_amqp::{FRAME_OVERHEAD, PROTOCOL_HEADER, ProtocolHeader, check_protocol_header, decode};
-use leveret_broker::{Broker, VHost, queue::Window};
+use leveret_broker::{Broker, queue::Window};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::mpsc,
@@ -41,7 +41,7 @@ pub(crate) use self::tune::Tuning;
 use self::{
     drive::Drive,
     failure::Ending,
-    gate::BrokerGate,
+    gate::{BrokerGate, Entry, no_longer_welcome},
     handshake::{Admitted, Gate, Handshake, INITIAL_FRAME_MAX, Progress, Stop},
     open::Open,
     transport::Transport,
@@ -51,6 +51,7 @@ use crate::{
     mail::Mail,
     registry::{Accepted, Connections, Opened, Registration},
     session::{Limits, Mailbox, Session},
+    tally::Tally,
 };
 
 /// By so much a frame may be larger than agreed: some clients leave the frame's own eight bytes out of the count.
@@ -63,6 +64,8 @@ pub(crate) struct Shared {
     pub(crate) broker: Arc<Broker>,
     /// The live connections.
     pub(crate) connections: Arc<Connections>,
+    /// The open connections and channels by vhost and user.
+    pub(crate) tally: Arc<Tally>,
     /// Direct reply-to consumers.
     pub(crate) reply_consumers: Arc<ReplyConsumers>,
     /// What one connection may spend.
@@ -144,7 +147,7 @@ struct Handshaking<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Handshaking<S> {
     /// Takes the client through the handshake, in the time there is for it, unless the server stops first.
-    async fn run(&mut self) -> Result<Admitted<Arc<VHost>>, Ending> {
+    async fn run(&mut self) -> Result<Admitted<Entry>, Ending> {
         let gate = BrokerGate::new(&self.shared, &self.registration);
         let offer = self.shared.offer;
         let handshake = shake_hands(&mut self.transport, &self.registration, &gate, offer, &self.shared.cluster_name);
@@ -180,9 +183,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Handshaking<S> {
     }
 
     /// Serves the open connection to its end.
-    async fn serve_open(self, admitted: Admitted<Arc<VHost>>, mailbox: Mailbox) -> (Transport<S>, Ending) {
+    async fn serve_open(self, admitted: Admitted<Entry>, mailbox: Mailbox) -> (Transport<S>, Ending) {
         let Self { mut transport, registration, mail, shared } = self;
-        let Admitted { login, tuning, vhost } = admitted;
+        let Admitted { login, tuning, entry: Entry { vhost, place } } = admitted;
         transport.outbox.set_frame_max(tuning.frame_max);
         registration.opened(Opened {
             username: Arc::clone(&login.username),
@@ -193,6 +196,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Handshaking<S> {
             channel_max: tuning.channel_max,
             heartbeat_s: tuning.heartbeat_s,
         });
+        if let Some(reason) = no_longer_welcome(&shared.broker, &vhost, &login.username) {
+            mailbox.send(Mail::Close(reason.into()));
+        }
         let accepted = registration.accepted();
         tracing::info!(connection = %accepted.name, user = %login.username, vhost = %vhost.name, "connection opened");
         let session = Session {
@@ -204,12 +210,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Handshaking<S> {
             frame_max: tuning.frame_max,
             outbox_window: Arc::new(Window::new(shared.outbox_bytes)),
             limits: Arc::clone(&shared.limits),
+            tally: Arc::clone(&shared.tally),
             reply_consumers: Arc::clone(&shared.reply_consumers),
             vhost,
             mailbox,
             registration,
         };
-        let open = Open::new(Arc::new(session), tuning.channel_max);
+        let open = Open::new(Arc::new(session), tuning.channel_max, place);
         let mut drive = Drive::new(transport, open, mail, tuning.heartbeat_s, shared.timings);
         let ending = drive.run().await;
         (drive.transport, ending)
@@ -243,7 +250,7 @@ async fn shake_hands<S, G>(
     gate: &G,
     offer: Tuning,
     cluster_name: &str,
-) -> Result<Admitted<G::VHost>, Rejection>
+) -> Result<Admitted<G::Entry>, Rejection>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     G: Gate,

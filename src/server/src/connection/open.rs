@@ -16,6 +16,7 @@ use crate::{
     registry::ConnectionState,
     session::Session,
     step::{HeldReply, Step},
+    tally::ConnectionPlace,
 };
 
 /// Replies that may wait for a peer that does not read them, in bytes, before its requests are no longer read.
@@ -37,6 +38,9 @@ pub(super) enum Phase {
 /// An open connection without its socket.
 pub(super) struct Open {
     pub(super) session: Arc<Session>,
+    /// Given back when the connection is wound up: before the client learns that it is closed, so that it can open
+    /// another one at once.
+    place: Option<ConnectionPlace>,
     pub(super) phase: Phase,
     pub(super) channels: Channels,
     pub(super) channel_max: u16,
@@ -53,8 +57,9 @@ pub(super) struct Open {
 
 impl Open {
     /// A connection whose handshake is done.
-    pub(super) fn new(session: Arc<Session>, channel_max: u16) -> Self {
+    pub(super) fn new(session: Arc<Session>, channel_max: u16, place: ConnectionPlace) -> Self {
         Self {
+            place: Some(place),
             alarm: session.registration.alarm(),
             session,
             phase: Phase::Running,
@@ -117,6 +122,7 @@ impl Open {
             self.session.registration.channel_closed(number);
         }
         self.session.vhost.release_connection(turn, self.session.connection_id);
+        self.place = None;
     }
 
     /// Whether there is something to look after by the clock.

@@ -19,7 +19,7 @@ const OFFER: Tuning = Tuning { frame_max: 131_072, channel_max: 2047, heartbeat_
 struct OneUser;
 
 impl Gate for OneUser {
-    type VHost = String;
+    type Entry = String;
 
     fn authenticate(&self, credentials: &Credentials) -> Result<Arc<str>, Refusal> {
         match (&*credentials.username, &*credentials.password) {
@@ -28,7 +28,7 @@ impl Gate for OneUser {
         }
     }
 
-    fn enter(&self, _username: &str, vhost: &str) -> Result<String, Error> {
+    fn enter(&self, _username: &Arc<str>, vhost: &str) -> Result<String, Error> {
         match vhost {
             "/" => Ok(vhost.into()),
             _ => Err(Error::new(ReplyCode::NotAllowed, format!("vhost {vhost} not found"))),
@@ -137,7 +137,7 @@ async fn a_client_that_does_everything_right_gets_in() {
         let outcome = shake(script, piece).await;
         assert_eq!(outcome.methods(), ["connection.start", "connection.tune", "connection.open-ok"]);
         let Ok(admitted) = outcome.result else { panic!("not let in") };
-        assert_eq!((&*admitted.login.username, &*admitted.vhost), ("hare", "/"));
+        assert_eq!((&*admitted.login.username, &*admitted.entry), ("hare", "/"));
         assert_eq!(
             (admitted.tuning.frame_max, admitted.tuning.channel_max, admitted.tuning.heartbeat_s),
             (4096, 2047, 5)

@@ -31,6 +31,10 @@ impl Client {
         self.send(Method::PUT, path, Some(body), None).map(drop)
     }
 
+    pub(super) fn patch(&self, path: &str, body: &Value) -> Result<(), Error> {
+        self.send(Method::PATCH, path, Some(body), None).map(drop)
+    }
+
     pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, Error> {
         self.send(Method::POST, path, Some(body), None)
     }

@@ -38,11 +38,9 @@ pub(super) fn run(command: Command, vhost: &str, client: &Client, output: &Outpu
             })
         }
         Command::ListUsers => context.list(&lists::USERS, &[]),
-        Command::AddVhost { name } => context.add_vhost(&name),
-        Command::DeleteVhost { name } => {
-            output.remark(&format!("Deleting vhost \"{name}\""));
-            client.delete(&format!("vhosts/{}", segment(&name))).map_err(|error| missing(error, "vhost", &name))
-        }
+        Command::AddVhost { name, metadata } => context.add_vhost(&name, &metadata),
+        Command::UpdateVhostMetadata { name, metadata } => context.update_vhost_metadata(&name, &metadata),
+        Command::DeleteVhost { name } => context.delete_vhost(&name),
         Command::ListVhosts { columns } => context.list(&lists::VHOSTS, &columns),
         Command::SetPermissions { username, configure, write, read } => {
             output.remark(&format!("Setting permissions for user \"{username}\" in vhost \"{vhost}\""));
@@ -76,6 +74,12 @@ pub(super) fn run(command: Command, vhost: &str, client: &Client, output: &Outpu
         Command::SetOperatorPolicy(policy) => context.set_policy("operator-policies", &policy),
         Command::ClearOperatorPolicy { name } => context.clear_policy("operator-policies", &name),
         Command::ListOperatorPolicies => context.list(&lists::OPERATOR_POLICIES, &[]),
+        Command::SetVhostLimits { definition } => context.set_vhost_limits(&definition),
+        Command::ClearVhostLimits => context.clear_vhost_limits(),
+        Command::ListVhostLimits { global } => context.list_vhost_limits(global),
+        Command::SetUserLimits { username, definition } => context.set_user_limits(&username, &definition),
+        Command::ClearUserLimits { username, limit } => context.clear_user_limits(&username, &limit),
+        Command::ListUserLimits { user, global } => context.list_user_limits(&user, global),
         Command::ListQueues { columns } => context.list(&lists::QUEUES, &columns),
         Command::ListExchanges { columns } => context.list(&lists::EXCHANGES, &columns),
         Command::ListBindings { columns } => context.list(&lists::BINDINGS, &columns),
@@ -110,11 +114,13 @@ pub(super) fn run(command: Command, vhost: &str, client: &Client, output: &Outpu
     }
 }
 
-struct Context<'a> {
-    vhost: &'a str,
-    in_path: String,
-    client: &'a Client,
-    output: &'a Output,
+/// What a command works on.
+pub(super) struct Context<'a> {
+    pub(super) vhost: &'a str,
+    /// The vhost as a segment of a path.
+    pub(super) in_path: String,
+    pub(super) client: &'a Client,
+    pub(super) output: &'a Output,
 }
 
 impl Context<'_> {
@@ -158,15 +164,6 @@ impl Context<'_> {
         self.client.post("auth/authenticate", &json!({ "username": name, "password": password }))?;
         self.output.result("Success");
         Ok(())
-    }
-
-    fn add_vhost(&self, name: &str) -> Result<(), Error> {
-        self.output.remark(&format!("Adding vhost \"{name}\""));
-        let path = format!("vhosts/{}", segment(name));
-        if self.client.exists(&path)? {
-            return Err(Error::Refused { status: 400, reason: format!("Virtual host '{name}' already exists") });
-        }
-        self.client.put(&path, &json!({}))
     }
 
     fn list(&self, list: &List, columns: &[String]) -> Result<(), Error> {
@@ -286,7 +283,7 @@ fn user_path(name: &str) -> String {
     format!("users/{}", segment(name))
 }
 
-fn array(value: Value) -> Vec<Value> {
+pub(super) fn array(value: Value) -> Vec<Value> {
     match value {
         Value::Array(items) => items,
         _ => Vec::new(),
@@ -303,7 +300,7 @@ fn file_error(file: impl Into<PathBuf>, reason: std::io::Error) -> Error {
 }
 
 /// The API's 404 does not say what is missing.
-fn missing(error: Error, kind: &str, name: &str) -> Error {
+pub(super) fn missing(error: Error, kind: &str, name: &str) -> Error {
     match error {
         Error::Refused { status: 404, .. } => {
             Error::Refused { status: 404, reason: format!("there is no {kind} '{name}'") }
@@ -312,7 +309,7 @@ fn missing(error: Error, kind: &str, name: &str) -> Error {
     }
 }
 
-fn no_such_user(error: Error, name: &str) -> Error {
+pub(super) fn no_such_user(error: Error, name: &str) -> Error {
     match error {
         Error::Refused { status: 404, .. } => {
             Error::Refused { status: 404, reason: format!("User \"{name}\" does not exist") }

@@ -30,6 +30,7 @@ pub(super) const VHOSTS: List = List {
         ("description", "description"),
         ("tags", "tags"),
         ("default_queue_type", "default_queue_type"),
+        ("metadata", "metadata"),
         ("tracing", "tracing"),
         ("cluster_state", "cluster_state"),
         ("messages", "messages"),
@@ -191,6 +192,12 @@ pub(super) const CONSUMERS: List = List {
     ],
     default: &["queue_name", "channel_name", "consumer_tag", "ack_required", "prefetch_count", "active", "arguments"],
 };
+
+/// Of all vhosts.
+pub(super) const VHOST_LIMITS: &[Column] = &[("vhost", "vhost"), ("limits", "value")];
+
+/// Of all users.
+pub(super) const USER_LIMITS: &[Column] = &[("user", "user"), ("limits", "value")];
 
 /// Of a vhost.
 pub(super) const PERMISSIONS: &[Column] =

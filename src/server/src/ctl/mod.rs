@@ -7,8 +7,10 @@
 mod client;
 mod commands;
 mod error;
+mod limits;
 mod lists;
 mod output;
+mod vhosts;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -83,6 +85,20 @@ struct PolicyOptions {
     apply_to: String,
 }
 
+/// What is said of a vhost.
+#[derive(Args, Debug)]
+struct VhostMetadata {
+    /// For people
+    #[arg(short, long)]
+    description: Option<String>,
+    /// For people, with commas between them
+    #[arg(long)]
+    tags: Option<String>,
+    /// Type of queues that are declared without one: classic or quorum
+    #[arg(long, value_name = "TYPE")]
+    default_queue_type: Option<String>,
+}
+
 #[derive(Debug, Subcommand)]
 #[command(rename_all = "snake_case")]
 enum Command {
@@ -101,7 +117,17 @@ enum Command {
     /// List users and their tags
     ListUsers,
     /// Create a vhost
-    AddVhost { name: String },
+    AddVhost {
+        name: String,
+        #[command(flatten)]
+        metadata: VhostMetadata,
+    },
+    /// Change what is said of a vhost; what is left out stays
+    UpdateVhostMetadata {
+        name: String,
+        #[command(flatten)]
+        metadata: VhostMetadata,
+    },
     /// Delete a vhost with everything in it
     DeleteVhost { name: String },
     /// List vhosts
@@ -147,6 +173,40 @@ enum Command {
     ClearOperatorPolicy { name: String },
     /// List the operator policies of a vhost
     ListOperatorPolicies,
+    /// Replace the limits of a vhost
+    SetVhostLimits {
+        /// As JSON: '{"max-connections": 64, "max-queues": 1000}'
+        definition: String,
+    },
+    /// Remove the limits of a vhost
+    ClearVhostLimits,
+    /// Show the limits of a vhost
+    ListVhostLimits {
+        /// Of all vhosts
+        #[arg(long)]
+        global: bool,
+    },
+    /// Set limits of a user; those that are left out stay
+    SetUserLimits {
+        username: String,
+        /// As JSON: '{"max-connections": 10, "max-channels": 100}'
+        definition: String,
+    },
+    /// Remove a limit of a user, or all
+    ClearUserLimits {
+        username: String,
+        /// max-connections, max-channels or all
+        limit: String,
+    },
+    /// Show the limits of a user
+    ListUserLimits {
+        /// Whose
+        #[arg(long, default_value = "guest")]
+        user: String,
+        /// Of all users
+        #[arg(long)]
+        global: bool,
+    },
     /// List the queues of a vhost
     ListQueues { columns: Vec<String> },
     /// List the exchanges of a vhost
