@@ -2,7 +2,7 @@
 //!
 //! * [`transport`]: the socket with its read buffer and outbox; bytes, not frames;
 //! * [`handshake`] (with [`sasl`], [`tune`], [`properties`]): a state machine from protocol header to open-ok;
-//! * [`open`] (with [`frames`], [`post`], [`channels`], [`flow`]): what frames and mail do on an open connection;
+//! * [`open`] (with [`frames`], [`post`], [`channels`], [`flow`], [`blocking`]): what frames and mail do on an open connection;
 //!   synchronous;
 //! * [`drive`] (with [`heartbeat`]): the loop that reads, takes mail, writes and keeps time;
 //! * [`failure`]: errors on their way to the peer, and endings for the log.
@@ -10,6 +10,7 @@
 //! Not taken: a task to read and a task to write (a hand-over and a wake-up for each batch, and a queue between them
 //! that needs bounds of its own); a task for each channel.
 
+mod blocking;
 mod channels;
 mod drive;
 mod failure;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use leveret_broker::Turn;
 
 use super::{
+    blocking::Blocking,
     channels::Channels,
     failure::{Ending, Failure},
     flow::Ahead,
@@ -50,9 +51,7 @@ pub(super) struct Open {
     pub(super) ahead: Ahead,
     /// Bytes of content in the present batch.
     pub(super) content_bytes: u64,
-    pub(super) has_published: bool,
-    pub(super) alarm: Option<Arc<str>>,
-    pub(super) is_blocked: bool,
+    pub(super) blocking: Blocking,
 }
 
 impl Open {
@@ -60,7 +59,7 @@ impl Open {
     pub(super) fn new(session: Arc<Session>, channel_max: u16, place: ConnectionPlace) -> Self {
         Self {
             place: Some(place),
-            alarm: session.registration.alarm(),
+            blocking: Blocking::new(session.registration.alarm()),
             session,
             phase: Phase::Running,
             channels: Channels::default(),
@@ -69,8 +68,6 @@ impl Open {
             notices_after_held: Vec::new(),
             ahead: Ahead::default(),
             content_bytes: 0,
-            has_published: false,
-            is_blocked: false,
         }
     }
 
@@ -79,7 +76,7 @@ impl Open {
         match self.phase {
             Phase::Running => {
                 !self.held.is_waiting()
-                    && !self.is_blocked
+                    && !self.blocking.is_blocked()
                     && !self.ahead.is_too_far()
                     && outbox.unpaid() < UNPAID_BYTES_MAX
             }

@@ -4,6 +4,7 @@ use leveret_amqp::{ReplyCode, connection as connection_class};
 use leveret_broker::Turn;
 
 use super::{
+    blocking::Notice,
     failure::Failure,
     open::{Open, Phase},
 };
@@ -11,7 +12,6 @@ use crate::{
     channel::{Channel, give_back},
     mail::Mail,
     outbox::Outbox,
-    registry::ConnectionState,
     session::ChannelId,
     step::{HeldReply, Step},
 };
@@ -57,8 +57,8 @@ impl Open {
             }
             Mail::Resume => self.resume(turn),
             Mail::AlarmChanged => {
-                self.alarm = self.session.registration.alarm();
-                self.follow_alarm(outbox);
+                let notice = self.blocking.alarm_changed(self.session.registration.alarm());
+                self.tell_blocking(notice, outbox);
             }
             Mail::Close(reason) => {
                 self.close_if_running(Failure::general(ReplyCode::ConnectionForced, &*reason), turn, outbox);
@@ -110,31 +110,23 @@ impl Open {
         }
     }
 
-    /// A publish was seen: from now on an alarm concerns this connection.
+    /// A publish was seen.
     pub(super) fn published(&mut self, outbox: &mut Outbox) {
-        if !self.has_published {
-            self.has_published = true;
-            self.follow_alarm(outbox);
+        let notice = self.blocking.published();
+        if notice.is_some() {
+            self.tell_blocking(notice, outbox);
         }
     }
 
-    /// Blocks or unblocks as the alarm and the connection's own past say, and tells a client that wants to know.
-    fn follow_alarm(&mut self, outbox: &mut Outbox) {
+    fn tell_blocking(&mut self, notice: Option<Notice>, outbox: &mut Outbox) {
         if !matches!(self.phase, Phase::Running) {
             return;
         }
-        let was_blocked = std::mem::replace(&mut self.is_blocked, self.has_published && self.alarm.is_some());
-        self.session.registration.set_state(match (&self.alarm, self.is_blocked) {
-            (None, _) => ConnectionState::Running,
-            (Some(_), false) => ConnectionState::Blocking,
-            (Some(_), true) => ConnectionState::Blocked,
-        });
-        if !self.session.capabilities.connection_blocked || was_blocked == self.is_blocked {
-            return;
-        }
-        match &self.alarm {
-            Some(reason) => outbox.method(0, &connection_class::Blocked { reason }.into()),
-            None => outbox.method(0, &connection_class::Unblocked.into()),
+        self.session.registration.set_state(self.blocking.state());
+        match notice.filter(|_| self.session.capabilities.connection_blocked) {
+            Some(Notice::Blocked(reason)) => outbox.method(0, &connection_class::Blocked { reason: &reason }.into()),
+            Some(Notice::Unblocked) => outbox.method(0, &connection_class::Unblocked.into()),
+            None => {}
         }
     }
 }
