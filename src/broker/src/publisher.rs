@@ -22,6 +22,9 @@ const CACHED_ROUTES_MAX: usize = 4096;
 /// in the store a chunk, of its own.
 const BATCH_BYTES_MAX: usize = 256 * 1024;
 
+/// As [`BATCH_BYTES_MAX`], for copies in queues: one message may go to thousands, and the caller has to come up for air.
+const BATCH_COPIES_MAX: usize = 16 * 1024;
+
 /// One message on its way in.
 #[derive(Debug)]
 pub struct Publish<'a> {
@@ -55,6 +58,7 @@ pub struct Publisher {
     routes: HashMap<Box<[u8]>, Arc<Route>, ahash::RandomState>,
     last: Option<(Box<[u8]>, Arc<Route>)>,
     records: RecordsBuilder,
+    copies: usize,
     tags: Vec<u64>,
     runs: Vec<(Arc<Route>, Range<u32>)>,
     refused: Vec<u64>,
@@ -76,6 +80,7 @@ impl Publisher {
             routes: HashMap::default(),
             last: None,
             records: RecordsBuilder::new(),
+            copies: 0,
             tags: Vec::new(),
             runs: Vec::new(),
             refused: Vec::new(),
@@ -134,11 +139,12 @@ impl Publisher {
         );
         self.records.end_record();
         self.tags.push(tag);
+        self.copies += route.queues.len();
         match self.runs.last_mut() {
             Some((last, run)) if Arc::ptr_eq(last, &route) => run.end = index + 1,
             _ => self.runs.push((route, index..index + 1)),
         }
-        if self.records.buffer().len() >= BATCH_BYTES_MAX {
+        if self.records.buffer().len() >= BATCH_BYTES_MAX || self.copies >= BATCH_COPIES_MAX {
             self.hand_over(turn);
         }
         Ok(())
@@ -155,6 +161,7 @@ impl Publisher {
                 self.refused.extend(tags);
             }
         }
+        self.copies = 0;
         self.runs.clear();
         self.tags.clear();
     }

@@ -61,6 +61,10 @@ struct Serve {
     set: Vec<(String, String)>,
 }
 
+/// Tasks that a thread of the runtime polls before it looks for events on sockets. A poll takes up to a millisecond where
+/// publishers keep all threads busy; with tokio's default of 61 everybody else would wait for seconds.
+const POLLS_BETWEEN_EVENTS: u32 = 8;
+
 const SERVE_HELP: &str = "\
 Every key can also be set in the environment: LEVERET_ and the key in capitals, with two underscores for the dot, \
 so LEVERET_AMQP__BIND is amqp.bind. config/leveret.toml in the source lists all keys with their defaults.";
@@ -99,7 +103,8 @@ impl Serve {
     fn run(self) -> Result<(), Failure> {
         let config = config::load(&self.into_sources())?;
         logging::start(&config.log);
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().enable_all().event_interval(POLLS_BETWEEN_EVENTS).build()?;
         runtime.block_on(async {
             let shutdown = until_asked_to_stop()?;
             Ok(server::run(config, shutdown).await?)

@@ -39,8 +39,11 @@ const WRITE_BYTES_MIN: usize = 256 * 1024;
 /// still gets its answers.
 const ROUNDS_UNWRITTEN_MAX: u32 = 4;
 
-/// Rounds before other tasks of the thread get their chance.
-const ROUNDS_MAX: usize = 64;
+/// Time after which other tasks of the thread get their chance. Work on the frames of one read ends after it too.
+const POLL_TIME_MAX: Duration = Duration::from_millis(1);
+
+/// Frames handled between two looks at the clock.
+const FRAMES_BETWEEN_LOOKS: u32 = 64;
 
 /// Longest time between two looks at the channels' settlement timeouts.
 const TICK_MS_MAX: u64 = 10_000;
@@ -108,10 +111,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Ending> {
-        for _ in 0..ROUNDS_MAX {
+        let started = Instant::now();
+        loop {
             match self.round(context) {
                 Err(ending) => return Poll::Ready(ending),
-                Ok(true) => {}
+                Ok(true) if started.elapsed() < POLL_TIME_MAX => {}
+                Ok(true) => break,
                 Ok(false) => return Poll::Pending,
             }
         }
@@ -174,7 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
         matches!(self.open.phase, Phase::Lost(_)) || self.open.may_decode(&self.transport.outbox)
     }
 
-    /// Handles the frames that are there, under one turn.
+    /// Handles the frames that are there, under one turn, for as long as one poll may take.
     fn decode(&mut self) {
         if matches!(self.open.phase, Phase::Lost(_)) {
             self.transport.input.clear();
@@ -193,8 +198,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
     fn decode_batch(&mut self, frame_max: u32, turn: &mut Turn<'_>) {
         let Self { transport, open, .. } = self;
         let outbox = &mut transport.outbox;
-        let mut consumed = 0;
+        let started = Instant::now();
+        let (mut consumed, mut frames) = (0, 0_u32);
         while open.may_decode(outbox) {
+            if frames == FRAMES_BETWEEN_LOOKS {
+                frames = 0;
+                if started.elapsed() >= POLL_TIME_MAX {
+                    break;
+                }
+            }
+            frames += 1;
             match decode(&transport.input[consumed..], frame_max) {
                 Ok(Some((frame, length))) => {
                     open.frame(&frame, turn, outbox);
