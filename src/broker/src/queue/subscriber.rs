@@ -5,29 +5,17 @@ use std::sync::Arc;
 
 use leveret_amqp::FieldTable;
 
-use super::{Command, ConsumerId, NewConsumerState, Outlet, Queue, Window};
+use super::{Command, ConsumerId, NewConsumerState, Outlet, Queue};
 use crate::{Error, Turn};
 
 /// A consumer that wants to be served by a queue.
 pub struct NewConsumer {
-    /// Unique in the broker.
-    pub id: ConsumerId,
+    /// What decides how it is served.
+    pub terms: NewConsumerState,
     /// Where its deliveries go.
     pub outlet: Arc<dyn Outlet>,
     /// The consumer tag, for listings.
     pub tag: Arc<str>,
-    /// Messages count as acknowledged when sent.
-    pub no_ack: bool,
-    /// No other consumer may be on the queue.
-    pub exclusive: bool,
-    /// `x-priority`.
-    pub priority: i32,
-    /// Unacked messages at a time; 0 is unlimited.
-    pub prefetch: u32,
-    /// Limits shared with other consumers, in messages: the channel's global prefetch.
-    pub windows: Vec<Arc<Window>>,
-    /// The connection's outbox, in bytes.
-    pub outbox: Arc<Window>,
     /// As given to basic.consume, for listings.
     pub arguments: FieldTable,
 }
@@ -77,33 +65,22 @@ impl Queue {
     /// # Errors
     /// 403 where an exclusive consumer is in the way (RabbitMQ's "in exclusive use").
     pub fn consume(self: &Arc<Self>, turn: &mut Turn<'_>, consumer: NewConsumer) -> Result<(), Error> {
-        let id = consumer.id;
-        let state = NewConsumerState {
+        let NewConsumer { terms, outlet, tag, arguments } = consumer;
+        let id = terms.id;
+        let info = ConsumerInfo {
             id,
-            no_ack: consumer.no_ack,
-            exclusive: consumer.exclusive,
-            priority: consumer.priority,
-            prefetch: consumer.prefetch,
-            windows: consumer.windows,
-            outbox: consumer.outbox,
-        };
-        let attached = Attached {
-            info: ConsumerInfo {
-                id,
-                tag: consumer.tag,
-                ack_required: !consumer.no_ack,
-                exclusive: consumer.exclusive,
-                prefetch: consumer.prefetch,
-                priority: consumer.priority,
-                active: true,
-                arguments: consumer.arguments,
-                channel: consumer.outlet.name(),
-            },
-            outlet: consumer.outlet,
+            tag,
+            ack_required: !terms.no_ack,
+            exclusive: terms.exclusive,
+            prefetch: terms.prefetch,
+            priority: terms.priority,
+            active: true,
+            arguments,
+            channel: outlet.name(),
         };
         // The outlet stands before the state may deliver to it.
-        self.core.lock().consumers.insert(id, attached);
-        match self.apply(turn, Command::Consume(state)).refusal {
+        self.core.lock().consumers.insert(id, Attached { outlet, info });
+        match self.apply(turn, Command::Consume(terms)).refusal {
             None => Ok(()),
             Some(refusal) => {
                 self.core.lock().consumers.remove(&id);

@@ -8,7 +8,7 @@ use leveret_broker::{
     access::{Permission, Resource},
     arguments::validate_consumer_arguments,
     message::RecordView,
-    queue::{CancelReason, ConsumerId, Got, NewConsumer, Outlet, Queue},
+    queue::{CancelReason, ConsumerId, Got, NewConsumer, NewConsumerState, Outlet, Queue},
 };
 
 use super::{Channel, consumers::Consumer, delivery, names, queue, reply_to, settle::Origin, stats, unacked::Entry};
@@ -130,16 +130,19 @@ impl Channel {
         let session = step.session;
         let arguments = validate_consumer_arguments(&consume.arguments, queue.kind, &queue.vhost, &queue.name)?;
         let id = session.broker.next_id();
-        let new = NewConsumer {
+        let terms = NewConsumerState {
             id,
-            outlet: Arc::clone(&self.outlet) as Arc<dyn Outlet>,
-            tag: Arc::clone(tag),
             no_ack: consume.no_ack,
             exclusive: consume.exclusive,
             priority: arguments.priority,
             prefetch: u32::from(self.prefetch),
             windows: vec![Arc::clone(&self.window)],
             outbox: Arc::clone(&session.outbox_window),
+        };
+        let new = NewConsumer {
+            terms,
+            outlet: Arc::clone(&self.outlet) as Arc<dyn Outlet>,
+            tag: Arc::clone(tag),
             arguments: consume.arguments.clone(),
         };
         let timeout_ms = arguments.timeout_ms.unwrap_or(session.limits.consumer_timeout_ms);

@@ -30,7 +30,7 @@ pub enum Admission {
     Granted,
 }
 
-/// A consumer as the state needs to know it.
+/// What decides how a consumer is served.
 #[derive(Clone, Debug)]
 pub struct NewConsumerState {
     /// Unique in the broker.
