@@ -11,6 +11,7 @@ use lapin::options::{
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Connection, ConnectionProperties, Result};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 const TASKS: usize = 6;
 
@@ -33,13 +34,16 @@ async fn main() -> Result<()> {
     println!("published {TASKS} tasks");
 
     let (done, mut finished) = mpsc::channel(TASKS);
+    let mut workers = JoinSet::new();
     for name in ["worker 1", "worker 2"] {
-        tokio::spawn(work(name, connection.create_channel().await?, queue, done.clone()));
+        workers.spawn(work(name, connection.create_channel().await?, queue, done.clone()));
     }
     for _ in 0..TASKS {
         finished.recv().await;
     }
+    // Without their queue the workers' consumers end, and so do they.
     channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
+    workers.join_all().await.into_iter().collect::<Result<()>>()?;
     connection.close(200, "done".into()).await?;
     println!("all tasks are done");
     Ok(())
@@ -56,5 +60,5 @@ async fn work(name: &str, channel: lapin::Channel, queue: &str, done: mpsc::Send
         // The receiver is gone once all tasks are done.
         let _ = done.send(()).await;
     }
-    Ok(())
+    channel.close(200, "done".into()).await
 }
