@@ -16,11 +16,12 @@ pub struct Options {
     /// When waiters are told. Default: after the sync.
     pub sync: SyncMode,
     /// Bytes of chunks kept in memory before they go to a file. What is consumed before that never reaches one.
-    /// Default: 64 MiB.
+    /// Default: 16 MiB: chunks are large values, so a larger buffer saves
+    /// nothing but memory.
     pub chunk_buffer_bytes: usize,
-    /// Bound for all write buffers together. Default: 128 MiB.
+    /// Bound for all write buffers together. Default: 40 MiB.
     pub write_buffers_bytes: usize,
-    /// Bytes of write-ahead log from which on quiet parts are written out so that old logs can go. Default: 256 MiB.
+    /// Bytes of write-ahead log from which on quiet parts are written out so that old logs can go. Default: 64 MiB.
     pub wal_bytes: u64,
     /// Bytes of read cache, shared by everything. Default: 32 MiB.
     pub cache_bytes: usize,
@@ -34,9 +35,9 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             sync: SyncMode::Commit,
-            chunk_buffer_bytes: 64 << 20,
-            write_buffers_bytes: 128 << 20,
-            wal_bytes: 256 << 20,
+            chunk_buffer_bytes: 16 << 20,
+            write_buffers_bytes: 40 << 20,
+            wal_bytes: 64 << 20,
             cache_bytes: 32 << 20,
             open_files: 512,
             background_jobs: 2,
