@@ -20,7 +20,7 @@ endif
 export CC CXX
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test lint format bench examples clean
+.PHONY: help deps build run test lint format bench micro examples clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ format: ## Format the sources
 
 bench: build ## Measure Leveret, beside RabbitMQ where that is installed
 	bench/run.py $(ARGS)
+
+micro: deps ## Run the micro-benchmarks: codec, routing, queue state, chunks (ARGS: a filter)
+	$(CARGO) bench --workspace --bench '*' -- $(ARGS)
 
 examples: deps ## Run every example against the broker at 127.0.0.1:5672
 	examples/run-all.sh 127.0.0.1 5672
