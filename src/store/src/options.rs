@@ -16,8 +16,7 @@ pub struct Options {
     /// When waiters are told. Default: after the sync.
     pub sync: SyncMode,
     /// Bytes of chunks kept in memory before they go to a file. What is consumed before that never reaches one.
-    /// Default: 16 MiB: chunks are large values, so a larger buffer saves
-    /// nothing but memory.
+    /// Default: 16 MiB; chunks are large values, so a larger buffer costs memory and gains nothing.
     pub chunk_buffer_bytes: usize,
     /// Bound for all write buffers together. Default: 40 MiB.
     pub write_buffers_bytes: usize,
