@@ -50,6 +50,12 @@ impl<'a> Turn<'a> {
         self.store.after_commit(waiter);
     }
 
+    /// Runs `waiter` once nothing of what was done so far could be lost any more: it is as durable as the store is
+    /// configured to make it, or it is settled. On any thread, and in no order with those of other turns.
+    pub fn when_safe(&self, waiter: leveret_store::Waiter) {
+        self.store.when_safe(waiter);
+    }
+
     /// Does the follow-up work now, so that what comes next in this turn sees its effects.
     pub fn settle_work(&mut self) {
         while let Some(work) = self.work.pop_front() {

@@ -66,7 +66,7 @@ impl<'a, 't> Step<'a, 't> {
     /// Has [`Mail::Confirmed`] with `upto` sent to `channel` once everything done in this turn so far is durable.
     pub(crate) fn notify_committed(&mut self, channel: ChannelId, upto: u64) {
         let mailbox = self.session.mailbox.clone();
-        self.turn.after_commit(Box::new(move |result| {
+        self.turn.when_safe(Box::new(move |result| {
             mailbox.send(Mail::Confirmed { channel, upto, result });
         }));
     }

@@ -3,7 +3,8 @@
 //! Whoever changes something does so within a [`Turn`]; the changes of a turn are all in one commit, or all in a later
 //! one. Nothing is handed over while changing: a part only says that it is dirty, and is asked for its changes when
 //! the commit is cut. So what was pushed and settled in between is never written, and a hundred batches that arrive
-//! during one sync are one write.
+//! during one sync are one write. Where nothing is left that a commit would have to sync, nobody waits for one
+//! ([`Turn::when_safe`]); how long that is hoped for is decided in `patience`.
 //!
 //! ```text
 //! turn: change, change, dirty, after_commit …      (many at once, shared side of the gate)
@@ -18,18 +19,19 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
 
 use parking_lot::RwLockReadGuard;
 
-use crate::committer::{Core, Pending};
+use crate::committer::Core;
 use crate::error::CommitError;
+use crate::pending::Pending;
 use crate::writes::Writes;
 
 /// How long changes that nobody waits for may stay uncommitted, in milliseconds.
 pub const LAZY_COMMIT_MS: u64 = 10;
 
-/// Called once with the outcome of a commit, on the committer's thread. Must not block nor wait for the store.
+/// Called once with the outcome of a commit, on the committer's thread or at the end of a turn. Must not block, nor wait
+/// for the store, nor open a turn.
 pub type Waiter = Box<dyn FnOnce(Result<(), CommitError>) + Send>;
 
 /// A part that has changes to commit, for instance a queue.
@@ -49,21 +51,33 @@ pub trait Source: Send + Sync {
 /// deadlocks when a commit is about to be cut in between.
 #[must_use = "changes belong between taking a turn and dropping it"]
 pub struct Turn<'a> {
-    // Dropped in this order: first the gate opens, then the committer is woken.
+    core: &'a Core,
+    is_first_change: Cell<bool>,
+    has_waiter: Cell<bool>,
+    /// How many sources need no sync any more. Given back when the turn is over: what is settled in one queue may be on
+    /// its way into another meanwhile.
+    synced_sources: Cell<usize>,
+    // Dropped in this order: first the gate opens, then the others are told.
     _gate: RwLockReadGuard<'a, ()>,
     ending: Ending<'a>,
 }
 
 impl<'a> Turn<'a> {
     pub(crate) fn start(core: &'a Core) -> Self {
-        let gate = core.gate.read();
-        Self { _gate: gate, ending: Ending { core, wake: Cell::new(false), refused: RefCell::default() } }
+        Self {
+            core,
+            is_first_change: Cell::default(),
+            has_waiter: Cell::default(),
+            synced_sources: Cell::default(),
+            _gate: core.gate.read(),
+            ending: Ending { core, wakes_committer: false, settled: Vec::new(), refused: RefCell::default() },
+        }
     }
 
     /// Says that `source` has changes. Say it once until its `collect` is called: it is called as often as it was said.
     /// When the store is closed this does nothing.
     pub fn dirty(&self, source: Arc<dyn Source>) {
-        let mut pending = self.ending.core.pending.lock();
+        let mut pending = self.core.pending.lock();
         if !pending.closed {
             pending.sources.push(source);
             self.mark_dirty(&mut pending);
@@ -74,7 +88,7 @@ impl<'a> Turn<'a> {
     /// the changes of sources in the same commit, so deleting a queue here also deletes what the queue itself collects.
     /// `change` runs under a lock: it must be short and must not use the turn.
     pub fn catalogue(&self, change: impl FnOnce(&mut Writes)) {
-        let mut pending = self.ending.core.pending.lock();
+        let mut pending = self.core.pending.lock();
         change(&mut pending.catalogue);
         if pending.closed {
             pending.catalogue.clear();
@@ -83,26 +97,58 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Calls `waiter` once everything changed so far is durable, in all turns before and in this one. Waiters are
-    /// called in the order they were registered. When the store has failed they get the error; when it is closed they
-    /// get one too, on this thread, as the turn ends.
+    /// Says that one more source has changes that waiters must not be told before they are synced (`needs`), or that one
+    /// has none left, because all they were about is settled. To be said at each change from one to the other; a
+    /// source's [`collect`](Source::collect) ends its need without a word.
+    pub fn needs_sync(&self, needs: bool) {
+        if needs {
+            self.core.pending.lock().unsynced_sources += 1;
+        } else {
+            self.synced_sources.set(self.synced_sources.get() + 1);
+        }
+    }
+
+    /// Calls `waiter` once everything changed so far is committed, in all turns before and in this one. When the store
+    /// has failed it gets the error; when it is closed it gets one too, on this thread, as the turn ends.
     pub fn after_commit(&self, waiter: Waiter) {
-        let mut pending = self.ending.core.pending.lock();
+        self.wait(waiter, true);
+    }
+
+    /// Calls `waiter` once nothing of what was changed so far could be lost any more: it is on disk, or it is settled
+    /// and there is nothing left to keep. So it may be called, on any thread as a turn ends, without a commit; then
+    /// waiters of other turns may be overtaken. Errors as for [`after_commit`](Self::after_commit).
+    pub fn when_safe(&self, waiter: Waiter) {
+        self.wait(waiter, false);
+    }
+
+    fn wait(&self, waiter: Waiter, is_strict: bool) {
+        let mut pending = self.core.pending.lock();
         if pending.closed {
             self.ending.refused.borrow_mut().push(waiter);
             return;
         }
-        if pending.waiters.is_empty() {
-            self.ending.wake.set(true);
-        }
-        pending.waiters.push(waiter);
+        self.has_waiter.set(true);
+        pending.add_waiter(waiter, is_strict);
     }
 
     fn mark_dirty(&self, pending: &mut Pending) {
-        if pending.dirty_since.is_none() {
-            pending.dirty_since = Some(Instant::now());
-            self.ending.wake.set(true);
+        if pending.mark_dirty() {
+            self.is_first_change.set(true);
         }
+    }
+}
+
+impl Drop for Turn<'_> {
+    /// Sees who can be told now. Before the gate opens: the next cut starts a new count of sources.
+    fn drop(&mut self) {
+        let (synced_sources, is_first_change) = (self.synced_sources.get(), self.is_first_change.get());
+        if synced_sources == 0 && !is_first_change && !self.has_waiter.get() {
+            return;
+        }
+        let mut pending = self.core.pending.lock();
+        pending.unsynced_sources = pending.unsynced_sources.saturating_sub(synced_sources);
+        self.ending.settled = pending.take_settled();
+        self.ending.wakes_committer = pending.wakes_committer(is_first_change);
     }
 }
 
@@ -116,15 +162,17 @@ impl fmt::Debug for Turn<'_> {
 /// keep out all others meanwhile.
 struct Ending<'a> {
     core: &'a Core,
-    wake: Cell<bool>,
+    wakes_committer: bool,
+    settled: Vec<Waiter>,
     refused: RefCell<Vec<Waiter>>,
 }
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        if self.wake.get() {
+        if self.wakes_committer {
             self.core.changed.notify_one();
         }
+        self.core.tell(&mut self.settled);
         for waiter in self.refused.take() {
             waiter(Err(self.core.poison.check().err().unwrap_or_else(closed)));
         }

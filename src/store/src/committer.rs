@@ -3,14 +3,15 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use crate::commit::{LAZY_COMMIT_MS, Source, Waiter};
+use crate::commit::{Source, Waiter};
 use crate::engine::Engine;
 use crate::error::CommitError;
 use crate::options::SyncMode;
+use crate::pending::{Pending, Wait};
 use crate::poison::Poison;
 use crate::statistics::Counters;
 use crate::writes::Writes;
@@ -26,25 +27,6 @@ pub(crate) struct Core {
     pub(crate) changed: Condvar,
     pub(crate) poison: Poison,
     pub(crate) counters: Counters,
-}
-
-/// What the next cut takes.
-#[derive(Default)]
-pub(crate) struct Pending {
-    pub(crate) sources: Vec<Arc<dyn Source>>,
-    pub(crate) catalogue: Writes,
-    pub(crate) waiters: Vec<Waiter>,
-    /// When the first of the pending changes was made.
-    pub(crate) dirty_since: Option<Instant>,
-    closing: bool,
-    /// No thread will ever look at this again.
-    pub(crate) closed: bool,
-}
-
-impl Pending {
-    fn is_empty(&self) -> bool {
-        self.waiters.is_empty() && self.dirty_since.is_none()
-    }
 }
 
 impl Core {
@@ -67,21 +49,23 @@ impl Core {
     }
 
     /// Waits until a commit is due. Returns whether the store is being closed.
-    fn wait_for_work(&self) -> bool {
+    fn wait_for_work(&self, unsynced_commits: bool) -> bool {
         let mut pending = self.pending.lock();
         loop {
-            if pending.closing || !pending.waiters.is_empty() {
-                return pending.closing;
+            match pending.rest(unsynced_commits) {
+                Wait::Over => return pending.closing,
+                Wait::Until(due) => _ = self.changed.wait_until(&mut pending, due),
+                Wait::Forever => self.changed.wait(&mut pending),
             }
-            let Some(since) = pending.dirty_since else {
-                self.changed.wait(&mut pending);
-                continue;
-            };
-            let due = since + Duration::from_millis(LAZY_COMMIT_MS);
-            if Instant::now() >= due {
-                return false;
-            }
-            self.changed.wait_until(&mut pending, due);
+        }
+    }
+
+    /// Tells waiters what has become of what they waited for.
+    pub(crate) fn tell(&self, waiters: &mut Vec<Waiter>) {
+        let outcome = self.poison.check();
+        self.counters.told(waiters.len());
+        for waiter in waiters.drain(..) {
+            tell(waiter, outcome.clone());
         }
     }
 
@@ -126,12 +110,12 @@ struct Committer {
 impl Committer {
     fn run(&mut self) {
         loop {
-            let closing = self.core.wait_for_work();
+            let closing = self.core.wait_for_work(self.core.sync == SyncMode::Commit && self.unsynced.needed);
             let outcome = catch_unwind(AssertUnwindSafe(|| self.commit(closing)));
             if let Err(panic) = outcome {
                 self.core.poison.set(&format!("a commit panicked: {}", panic_text(&*panic)));
             }
-            self.tell_waiters();
+            self.core.tell(&mut self.cut.waiters);
             self.clear();
             if closing && self.core.finish_closing() {
                 return;
@@ -171,7 +155,7 @@ impl Committer {
         std::mem::swap(&mut pending.sources, &mut self.cut.sources);
         std::mem::swap(&mut pending.catalogue, &mut self.cut.catalogue);
         std::mem::swap(&mut pending.waiters, &mut self.cut.waiters);
-        pending.dirty_since = None;
+        pending.taken();
     }
 
     fn write(&mut self, closing: bool) -> Result<(), String> {
@@ -187,6 +171,9 @@ impl Committer {
             }
         };
         self.core.counters.written(bytes, sync, started.elapsed());
+        if sync {
+            self.core.pending.lock().patience.synced(started.elapsed());
+        }
         self.unsynced = Unsynced { anything: !sync, needed: !sync && (self.unsynced.needed || writes.needs_sync()) };
         Ok(())
     }
@@ -200,14 +187,6 @@ impl Committer {
         }
         let needed = self.unsynced.needed || writes.needs_sync();
         self.core.sync == SyncMode::Commit && needed && !self.cut.waiters.is_empty()
-    }
-
-    fn tell_waiters(&mut self) {
-        let outcome = self.core.poison.check();
-        self.core.counters.told(self.cut.waiters.len());
-        for waiter in self.cut.waiters.drain(..) {
-            tell(waiter, outcome.clone());
-        }
     }
 
     fn clear(&mut self) {

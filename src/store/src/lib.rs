@@ -22,6 +22,8 @@ mod error;
 mod keys;
 mod log;
 mod options;
+mod patience;
+mod pending;
 mod poison;
 mod read;
 mod records;

@@ -65,6 +65,8 @@ pub(crate) struct Level {
     durable_epoch: u64,
     /// Segments from here on may not have been written.
     unwritten_from: u64,
+    /// Persistent messages that live and are in no commit yet.
+    unwritten: u64,
     writing: writing::Pending,
     /// Segments whose records are needed again, by key.
     wanted: Vec<u64>,
@@ -106,6 +108,7 @@ impl Level {
             epoch: FIRST_EPOCH + 1,
             durable_epoch: FIRST_EPOCH,
             unwritten_from: 0,
+            unwritten: 0,
             writing: writing::Pending::default(),
             wanted: Vec::new(),
             condemned: Vec::new(),
@@ -139,6 +142,7 @@ impl Level {
         self.hint.merge(arrival.expiry);
         if arrival.persistent {
             self.writing.touched = true;
+            self.unwritten += totals.count;
         } else {
             self.transient += totals;
         }
@@ -366,8 +370,11 @@ impl Level {
         let Some(segment) = self.spans.segment_at(index) else { return };
         segment.settle(part, totals);
         let (is_empty, persistent) = (segment.live.count == 0, segment.persistent);
+        let is_written = segment.written_epoch > 0;
         if !persistent {
             self.transient -= totals;
+        } else if !is_written {
+            self.unwritten -= totals.count;
         }
         if is_empty {
             self.finish_segment(index);

@@ -291,6 +291,7 @@ impl Queue {
             Action::Load { level, from_seq, bytes_max } => self.load(core, turn, level, from_seq, bytes_max),
             Action::LoadDue { level, until_ms } => self.load_due(core, turn, level, until_ms),
             Action::Missing(count) => self.report_missing(count),
+            Action::NeedsSync(needs) => turn.store.needs_sync(needs),
             Action::Purged(count) => effects.purged = count,
             Action::Resume(consumer) => {
                 if let Some(attached) = core.consumers.get(&consumer) {

@@ -81,6 +81,8 @@ pub struct State {
     /// The wake-up that was asked for.
     wake_at_ms: u64,
     dirty: bool,
+    /// What was last said with [`Action::NeedsSync`].
+    needs_sync: bool,
     closed: bool,
     /// Scratch space, kept for its capacity.
     parts: Vec<Range<u64>>,
@@ -104,6 +106,7 @@ impl State {
             unused_since_ms: None,
             wake_at_ms: u64::MAX,
             dirty: false,
+            needs_sync: false,
             closed: false,
             parts: Vec::new(),
             shares: Vec::new(),
@@ -163,6 +166,7 @@ impl State {
     /// Hands everything to be written to `writer` ([`leveret_store::Writes`]). Called between steps.
     pub(crate) fn collect(&mut self, writer: &mut impl LogWriter) {
         self.dirty = false;
+        self.needs_sync = false;
         if self.closed {
             return;
         }
@@ -189,7 +193,7 @@ impl State {
     fn perform(&mut self, now_ms: u64, command: Command, actions: &mut Vec<Action>) {
         match command {
             Command::Cancel(id) => self.cancel(now_ms, id, actions),
-            Command::Close => self.close(),
+            Command::Close => self.close(actions),
             Command::Configure(settings) => self.configure(now_ms, settings),
             Command::Consume(consumer) => self.consume(consumer, actions),
             Command::Get { no_ack } => self.get(now_ms, no_ack, actions),
@@ -240,7 +244,10 @@ impl State {
         self.unused_since_ms = Some(now_ms);
     }
 
-    fn close(&mut self) {
+    fn close(&mut self, actions: &mut Vec<Action>) {
+        if std::mem::take(&mut self.needs_sync) {
+            actions.push(Action::NeedsSync(false));
+        }
         self.closed = true;
         self.levels.clear();
         self.consumers.clear();

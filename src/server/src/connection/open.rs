@@ -106,7 +106,7 @@ impl Open {
         }
         if let Some(mark) = self.ahead.read(std::mem::take(&mut self.content_bytes)) {
             let mailbox = self.session.mailbox.clone();
-            turn.after_commit(Box::new(move |_| {
+            turn.when_safe(Box::new(move |_| {
                 mailbox.send(Mail::Absorbed(mark));
             }));
         }

@@ -8,4 +8,5 @@ mod encoding;
 mod failing;
 mod opening;
 mod reading;
+mod settling;
 mod support;

@@ -73,8 +73,18 @@ impl Part {
 
     pub(crate) fn change(self: &Arc<Self>, store: &Store, change: impl FnOnce(&mut Writes) + Send + 'static) {
         let turn = store.turn();
-        self.changes.lock().push(Box::new(change));
+        self.push(change);
         turn.dirty(Arc::clone(self) as Arc<dyn Source>);
+    }
+
+    /// Adds a change without a word to the store.
+    pub(crate) fn push(&self, change: impl FnOnce(&mut Writes) + Send + 'static) {
+        self.changes.lock().push(Box::new(change));
+    }
+
+    /// Drops what was not collected yet.
+    pub(crate) fn forget(&self) {
+        self.changes.lock().clear();
     }
 }
 

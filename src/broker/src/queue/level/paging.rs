@@ -262,6 +262,7 @@ impl Level {
 impl Level {
     pub(crate) fn check(&self) {
         let (mut ready, mut unacked, mut resident, mut without) = (self.on_disk, super::Totals::default(), 0, 0);
+        let mut unwritten = 0;
         let mut end = 0;
         for span in self.spans.iter() {
             assert!(span.seqs().start >= end && !span.seqs().is_empty(), "spans ascend");
@@ -271,6 +272,9 @@ impl Level {
             ready += segment.ready();
             unacked += segment.unacked;
             without += usize::from(!segment.has_data());
+            if segment.persistent && segment.written_epoch == 0 {
+                unwritten += segment.live.count;
+            }
             if segment.has_data() && self.is_stored(segment) {
                 resident += segment.bytes;
             }
@@ -280,6 +284,8 @@ impl Level {
         }
         assert_eq!((ready, unacked), (self.ready, self.unacked));
         assert_eq!((resident, without), (self.resident_bytes, self.segments_without_data));
+        assert_eq!(unwritten, self.unwritten);
+        assert!(unwritten == 0 || self.is_touched());
         assert!(self.spans.has_on_disk() || self.on_disk == super::Totals::default());
     }
 

@@ -80,6 +80,11 @@ impl Level {
         self.writing.touched
     }
 
+    /// Whether persistent messages are in no commit yet.
+    pub(crate) fn has_unwritten(&self) -> bool {
+        self.unwritten > 0
+    }
+
     /// Hands everything to be written to `writer`.
     pub(crate) fn collect(&mut self, queue: u64, writer: &mut impl LogWriter) {
         let log = LogId { queue, level: self.number };
@@ -103,6 +108,7 @@ impl Level {
         self.collect_counters(log, writer);
         self.writing.in_flight_from = Some(self.unwritten_from);
         self.unwritten_from = self.next_seq;
+        self.unwritten = 0;
         self.epoch += 1;
     }
 
@@ -129,6 +135,7 @@ impl Level {
     pub(super) fn start_over(&mut self) {
         let durable_epoch = self.durable_epoch;
         for segment in self.spans.segments_mut().filter(|segment| segment.written_epoch > 0) {
+            self.unwritten += segment.live.count;
             if segment.has_data() && segment.written_epoch <= durable_epoch {
                 self.resident_bytes -= segment.bytes;
             }

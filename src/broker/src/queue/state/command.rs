@@ -210,6 +210,10 @@ pub enum Action {
     WakeAt(u64),
     /// There is something for [`super::State::collect`]. Not said again until it was called.
     Dirty,
+    /// There are persistent messages that are in no commit yet (`true`), or there are none any more, because they are
+    /// settled. [`super::State::collect`] ends it without a word. Nobody may be told that a message is safe while this
+    /// is true of a queue that has it.
+    NeedsSync(bool),
     /// Who is served in a queue with single active consumer.
     ActiveConsumer(Option<ConsumerId>),
     /// So many messages that the queue counted were not in the store, and are counted no more.

@@ -87,6 +87,11 @@ impl State {
             self.dirty = true;
             actions.push(Action::Dirty);
         }
+        let needs_sync = self.levels.iter().any(Level::has_unwritten);
+        if needs_sync != self.needs_sync {
+            self.needs_sync = needs_sync;
+            actions.push(Action::NeedsSync(needs_sync));
+        }
         if self.loading.is_some() {
             return;
         }

@@ -134,16 +134,18 @@ fn a_transient_queue_writes_nothing() {
 }
 
 #[test]
-fn dirty_is_said_once_until_collected() {
+fn a_queue_is_dirty_until_collected_and_needs_a_sync_until_settled() {
     let mut rig = Rig::plain(Settings::default());
-    rig.publish_ids(1..2);
-    assert!(rig.dirty);
-    rig.dirty = false;
-    rig.publish_ids(2..3);
-    assert!(!rig.dirty);
+    rig.publish_ids(1..3);
+    assert!(rig.dirty && rig.needs_sync);
+    assert_eq!(rig.drain(), [1, 2]);
+    assert!(rig.dirty && !rig.needs_sync);
+    rig.publish_ids(3..5);
+    assert!(rig.needs_sync);
     rig.commit();
-    rig.publish_ids(3..4);
-    assert!(rig.dirty);
+    assert!(!rig.dirty && !rig.needs_sync);
+    rig.apply(Command::Purge);
+    assert!(rig.dirty && !rig.needs_sync);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::{
     message::{NewRecord, RecordView, append_record},
     queue::{
         Action, Admission, Arrivals, Command, ConsumerId, DeadLetterReason, DeliveryRun, Nature, NewConsumerState,
-        Outcome, Position, Refusal, Run, Settings, Sizing, State, Window,
+        Outcome, Position, Refusal, Run, Settings, Sizing, State, Window, level::Level,
     },
 };
 
@@ -62,6 +62,7 @@ pub(super) struct Rig {
     pub(super) now_ms: u64,
     pub(super) wake_at_ms: u64,
     pub(super) dirty: bool,
+    pub(super) needs_sync: bool,
     pub(super) loads: usize,
     /// The due index had something.
     pub(super) found_due: bool,
@@ -87,6 +88,7 @@ impl Rig {
             now_ms: 1_000_000,
             wake_at_ms: u64::MAX,
             dirty: false,
+            needs_sync: false,
             loads: 0,
             found_due: false,
             places: BTreeMap::new(),
@@ -160,6 +162,7 @@ impl Rig {
         let mut cut = Cut::default();
         self.state.collect(&mut cut);
         self.dirty = false;
+        self.needs_sync = false;
         self.in_flight = Some(cut);
     }
 
@@ -180,6 +183,7 @@ impl Rig {
         self.state = State::recover(self.nature, settings, self.sizing, logs);
         self.wake_at_ms = u64::MAX;
         self.dirty = false;
+        self.needs_sync = false;
         self.apply(Command::Touch)
     }
 
@@ -187,6 +191,8 @@ impl Rig {
         for level in self.state.levels() {
             level.check();
         }
+        assert_eq!(self.needs_sync, self.state.levels().iter().any(Level::has_unwritten));
+        assert!(self.dirty || !self.needs_sync, "a need ends with a collect");
     }
 
     pub(super) fn step(&mut self, command: Command, output: &mut Output) {
@@ -213,7 +219,10 @@ impl Rig {
                 let seen = runs.iter().flat_map(|run| self.see(run)).collect::<Vec<_>>();
                 output.delivered.entry(consumer).or_default().extend(seen);
             }
-            Action::Dirty => self.dirty = true,
+            Action::Dirty => {
+                assert!(!self.dirty, "said once");
+                self.dirty = true;
+            }
             Action::Expired => output.expired = true,
             Action::Got(got) => {
                 let got = got.map(|got| (self.see(&got.run)[0], got.remaining));
@@ -228,6 +237,10 @@ impl Rig {
                 let (found, next_due_ms) = self.store.find_due(self.log(level), until_ms, 3);
                 self.found_due |= !found.is_empty();
                 self.state.apply(self.now_ms, Command::LoadedDue { level, found, next_due_ms }, actions);
+            }
+            Action::NeedsSync(needs) => {
+                assert_ne!(needs, self.needs_sync, "said once");
+                self.needs_sync = needs;
             }
             Action::Missing(count) => output.missing += count,
             Action::Purged(count) => output.purged = Some(count),
