@@ -59,7 +59,8 @@ fn publish_deliver_acknowledge(bencher: Bencher<'_, '_>, batch: u32) {
     state.apply(1, Command::Consume(consumer()), &mut actions);
     actions.clear();
     bencher.counter(ItemsCount::new(batch)).bench_local(|| {
-        let arrivals = Arrivals { records: records.clone(), picks: vec![0..batch], admission: Admission::Judged };
+        let arrivals =
+            Arrivals { records: records.clone(), picks: vec![0..batch], admission: Admission::Judged, awaited_from: 1 };
         state.apply(1, Command::Publish(arrivals), &mut actions);
         for action in std::mem::take(&mut actions) {
             if let Action::Deliver { consumer, runs } = action {

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use leveret_amqp::{FieldTable, FieldValue, OwnedProperties, Properties};
-use leveret_store::RecordsBuilder;
+use leveret_store::{AWAITED_BY_ALL, RecordsBuilder};
 
 use crate::{
     Turn, VHost,
@@ -121,7 +121,7 @@ fn enqueue(
     let records = builder.finish();
     for queue in queues {
         // A queue that refuses a dead letter (reject-publish) loses it, as in RabbitMQ's at-most-once dead-lettering.
-        queue.publish(turn, records.clone(), vec![0..1], Admission::Judged);
+        queue.publish(turn, records.clone(), vec![0..1], Admission::Judged, AWAITED_BY_ALL);
     }
 }
 

@@ -156,7 +156,8 @@ impl Publisher {
         }
         let records = self.records.finish();
         for (queue, picks) in group_by_queue(&self.runs) {
-            for refused in queue.publish(turn, records.clone(), picks, self.admission) {
+            let awaited_from = turn.store.next_waiter();
+            for refused in queue.publish(turn, records.clone(), picks, self.admission, awaited_from) {
                 let tags = refused.filter_map(|index| self.tags.get(index as usize).copied());
                 self.refused.extend(tags);
             }

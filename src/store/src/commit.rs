@@ -19,6 +19,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::RwLockReadGuard;
 
@@ -29,6 +30,12 @@ use crate::writes::Writes;
 
 /// How long changes that nobody waits for may stay uncommitted, in milliseconds.
 pub const LAZY_COMMIT_MS: u64 = 10;
+
+/// The same while confirms go out without commits, because consumers settle messages before these are written.
+pub const PATIENT_COMMIT_MS: u64 = 50;
+
+/// What comes from another source concerns all waiters: those that were registered before may have waited for it there.
+pub const AWAITED_BY_ALL: u64 = 0;
 
 /// Called once with the outcome of a commit, on the committer's thread or at the end of a turn. Must not block, nor wait
 /// for the store, nor open a turn.
@@ -54,9 +61,9 @@ pub struct Turn<'a> {
     core: &'a Core,
     is_first_change: Cell<bool>,
     has_waiter: Cell<bool>,
-    /// How many sources need no sync any more. Given back when the turn is over: what is settled in one queue may be on
+    /// What sources no longer say of waiters. Taken back when the turn is over: what is settled in one queue may be on
     /// its way into another meanwhile.
-    synced_sources: Cell<usize>,
+    settled: RefCell<Vec<u64>>,
     // Dropped in this order: first the gate opens, then the others are told.
     _gate: RwLockReadGuard<'a, ()>,
     ending: Ending<'a>,
@@ -68,9 +75,9 @@ impl<'a> Turn<'a> {
             core,
             is_first_change: Cell::default(),
             has_waiter: Cell::default(),
-            synced_sources: Cell::default(),
+            settled: RefCell::default(),
             _gate: core.gate.read(),
-            ending: Ending { core, wakes_committer: false, settled: Vec::new(), refused: RefCell::default() },
+            ending: Ending { core, wakes_committer: false, safe: Vec::new(), refused: RefCell::default() },
         }
     }
 
@@ -97,15 +104,20 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Says that one more source has changes that waiters must not be told before they are synced (`needs`), or that one
-    /// has none left, because all they were about is settled. To be said at each change from one to the other; a
-    /// source's [`collect`](Source::collect) ends its need without a word.
-    pub fn needs_sync(&self, needs: bool) {
-        if needs {
-            self.core.pending.lock().unsynced_sources += 1;
-        } else {
-            self.synced_sources.set(self.synced_sources.get() + 1);
+    /// The number of the next waiter: it and all after it wait for what is changed now.
+    pub fn next_waiter(&self) -> u64 {
+        self.core.next_waiter.load(Relaxed)
+    }
+
+    /// Says of a source which waiters must not be told before its changes are synced: those from a number on, as last
+    /// said (`was`) and from now on. To be said at each change of that number, `None` where everything is settled that
+    /// would have been synced; a source's [`collect`](Source::collect) makes it `None` without a word.
+    /// [`AWAITED_BY_ALL`] is lower than any waiter's number.
+    pub fn awaited(&self, was: Option<u64>, now: Option<u64>) {
+        if let Some(number) = now {
+            self.core.pending.lock().awaited(number);
         }
+        self.settled.borrow_mut().extend(was);
     }
 
     /// Calls `waiter` once everything changed so far is committed, in all turns before and in this one. When the store
@@ -128,7 +140,7 @@ impl<'a> Turn<'a> {
             return;
         }
         self.has_waiter.set(true);
-        pending.add_waiter(waiter, is_strict);
+        pending.add_waiter(self.core.next_waiter.fetch_add(1, Relaxed), waiter, is_strict);
     }
 
     fn mark_dirty(&self, pending: &mut Pending) {
@@ -139,15 +151,15 @@ impl<'a> Turn<'a> {
 }
 
 impl Drop for Turn<'_> {
-    /// Sees who can be told now. Before the gate opens: the next cut starts a new count of sources.
+    /// Sees who can be told now. Before the gate opens: the next cut forgets what sources have said.
     fn drop(&mut self) {
-        let (synced_sources, is_first_change) = (self.synced_sources.get(), self.is_first_change.get());
-        if synced_sources == 0 && !is_first_change && !self.has_waiter.get() {
+        let (settled, is_first_change) = (self.settled.take(), self.is_first_change.get());
+        if settled.is_empty() && !is_first_change && !self.has_waiter.get() {
             return;
         }
         let mut pending = self.core.pending.lock();
-        pending.unsynced_sources = pending.unsynced_sources.saturating_sub(synced_sources);
-        self.ending.settled = pending.take_settled();
+        settled.into_iter().for_each(|number| pending.settled(number));
+        self.ending.safe = pending.take_safe();
         self.ending.wakes_committer = pending.wakes_committer(is_first_change);
     }
 }
@@ -163,16 +175,16 @@ impl fmt::Debug for Turn<'_> {
 struct Ending<'a> {
     core: &'a Core,
     wakes_committer: bool,
-    settled: Vec<Waiter>,
+    safe: Vec<Waiter>,
     refused: RefCell<Vec<Waiter>>,
 }
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
+        self.core.tell(std::mem::take(&mut self.safe));
         if self.wakes_committer {
             self.core.changed.notify_one();
         }
-        self.core.tell(&mut self.settled);
         for waiter in self.refused.take() {
             waiter(Err(self.core.poison.check().err().unwrap_or_else(closed)));
         }

@@ -2,16 +2,17 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 use crate::commit::{Source, Waiter};
 use crate::engine::Engine;
 use crate::error::CommitError;
 use crate::options::SyncMode;
-use crate::pending::{Pending, Wait};
+use crate::pending::{Next, Pending};
 use crate::poison::Poison;
 use crate::statistics::Counters;
 use crate::writes::Writes;
@@ -23,6 +24,8 @@ pub(crate) struct Core {
     /// Shared by turns, taken alone to cut. Fair: a waiting cut lets no further turn in.
     pub(crate) gate: RwLock<()>,
     pub(crate) pending: Mutex<Pending>,
+    /// The number that the next waiter gets. Changed under the lock of `pending`; numbers begin at 1.
+    pub(crate) next_waiter: AtomicU64,
     /// Signalled when `pending` has become worth looking at.
     pub(crate) changed: Condvar,
     pub(crate) poison: Poison,
@@ -36,6 +39,7 @@ impl Core {
             sync,
             gate: RwLock::default(),
             pending: Mutex::default(),
+            next_waiter: AtomicU64::new(1),
             changed: Condvar::new(),
             poison: Poison::default(),
             counters: Counters::default(),
@@ -52,19 +56,20 @@ impl Core {
     fn wait_for_work(&self, unsynced_commits: bool) -> bool {
         let mut pending = self.pending.lock();
         loop {
-            match pending.rest(unsynced_commits) {
-                Wait::Over => return pending.closing,
-                Wait::Until(due) => _ = self.changed.wait_until(&mut pending, due),
-                Wait::Forever => self.changed.wait(&mut pending),
+            match pending.next(unsynced_commits) {
+                Next::Tell(safe) => MutexGuard::unlocked(&mut pending, || self.tell(safe)),
+                Next::Commit => return pending.closing,
+                Next::WaitUntil(due) => _ = self.changed.wait_until(&mut pending, due),
+                Next::Wait => self.changed.wait(&mut pending),
             }
         }
     }
 
     /// Tells waiters what has become of what they waited for.
-    pub(crate) fn tell(&self, waiters: &mut Vec<Waiter>) {
+    pub(crate) fn tell(&self, waiters: Vec<Waiter>) {
         let outcome = self.poison.check();
         self.counters.told(waiters.len());
-        for waiter in waiters.drain(..) {
+        for waiter in waiters {
             tell(waiter, outcome.clone());
         }
     }
@@ -115,7 +120,7 @@ impl Committer {
             if let Err(panic) = outcome {
                 self.core.poison.set(&format!("a commit panicked: {}", panic_text(&*panic)));
             }
-            self.core.tell(&mut self.cut.waiters);
+            self.core.tell(std::mem::take(&mut self.cut.waiters));
             self.clear();
             if closing && self.core.finish_closing() {
                 return;
@@ -154,8 +159,7 @@ impl Committer {
         let mut pending = self.core.pending.lock();
         std::mem::swap(&mut pending.sources, &mut self.cut.sources);
         std::mem::swap(&mut pending.catalogue, &mut self.cut.catalogue);
-        std::mem::swap(&mut pending.waiters, &mut self.cut.waiters);
-        pending.taken();
+        self.cut.waiters = pending.take_waiters();
     }
 
     fn write(&mut self, closing: bool) -> Result<(), String> {
@@ -172,7 +176,7 @@ impl Committer {
         };
         self.core.counters.written(bytes, sync, started.elapsed());
         if sync {
-            self.core.pending.lock().patience.synced(started.elapsed());
+            self.core.pending.lock().patience.synced(started.elapsed(), self.cut.waiters.len());
         }
         self.unsynced = Unsynced { anything: !sync, needed: !sync && (self.unsynced.needed || writes.needs_sync()) };
         Ok(())

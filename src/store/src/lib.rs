@@ -34,7 +34,7 @@ mod writes;
 
 pub use chunk::{StoredChunk, decode as decode_chunk, encode as encode_chunk};
 pub use codec::DecodeError;
-pub use commit::{LAZY_COMMIT_MS, Source, Turn, Waiter};
+pub use commit::{AWAITED_BY_ALL, LAZY_COMMIT_MS, PATIENT_COMMIT_MS, Source, Turn, Waiter};
 pub use error::{CommitError, StoreError};
 pub use log::{LogId, LogState, Marks, Piece};
 pub use options::{Options, SyncMode};

@@ -13,12 +13,14 @@
 
 mod expiry;
 mod paging;
+mod unwritten;
 mod writing;
 
 use std::ops::Range;
 
 pub(crate) use expiry::ExpiryPass;
 use leveret_store::LogState;
+use unwritten::Unwritten;
 pub(crate) use writing::LogWriter;
 
 use super::{
@@ -65,8 +67,7 @@ pub(crate) struct Level {
     durable_epoch: u64,
     /// Segments from here on may not have been written.
     unwritten_from: u64,
-    /// Persistent messages that live and are in no commit yet.
-    unwritten: u64,
+    unwritten: Unwritten,
     writing: writing::Pending,
     /// Segments whose records are needed again, by key.
     wanted: Vec<u64>,
@@ -108,7 +109,7 @@ impl Level {
             epoch: FIRST_EPOCH + 1,
             durable_epoch: FIRST_EPOCH,
             unwritten_from: 0,
-            unwritten: 0,
+            unwritten: Unwritten::default(),
             writing: writing::Pending::default(),
             wanted: Vec::new(),
             condemned: Vec::new(),
@@ -136,13 +137,14 @@ impl Level {
         level
     }
 
-    pub(crate) fn append(&mut self, arrival: Arrival, segment_bytes: usize) {
+    /// Takes new messages; the store's waiters from `awaited_from` on wait for them.
+    pub(crate) fn append(&mut self, arrival: Arrival, awaited_from: u64, segment_bytes: usize) {
         let totals = arrival.totals();
         self.ready += totals;
         self.hint.merge(arrival.expiry);
         if arrival.persistent {
             self.writing.touched = true;
-            self.unwritten += totals.count;
+            self.unwritten.add(self.next_seq, totals.count, awaited_from);
         } else {
             self.transient += totals;
         }
@@ -368,13 +370,13 @@ impl Level {
 
     fn remove(&mut self, index: usize, part: Range<u64>, totals: Totals) {
         let Some(segment) = self.spans.segment_at(index) else { return };
-        segment.settle(part, totals);
+        segment.settle(part.clone(), totals);
         let (is_empty, persistent) = (segment.live.count == 0, segment.persistent);
         let is_written = segment.written_epoch > 0;
         if !persistent {
             self.transient -= totals;
         } else if !is_written {
-            self.unwritten -= totals.count;
+            self.forget_unwritten(part, totals.count);
         }
         if is_empty {
             self.finish_segment(index);

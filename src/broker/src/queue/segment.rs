@@ -137,6 +137,11 @@ impl Segment {
         self.first_seq + u64::from(self.count)
     }
 
+    /// Whether it belongs to a commit to come.
+    pub(crate) fn is_unwritten(&self) -> bool {
+        self.persistent && self.written_epoch == 0
+    }
+
     pub(crate) fn seqs(&self) -> Range<u64> {
         self.first_seq..self.end_seq()
     }

@@ -160,17 +160,18 @@ impl Queue {
         self.core.lock().state.counts()
     }
 
-    /// Takes the records picked from a batch; the indexes of those it refuses (`reject-publish`).
+    /// Takes the records picked from a batch, for which the store's waiters from `awaited_from` on wait; the indexes of those it refuses (`reject-publish`).
     pub(crate) fn publish(
         self: &Arc<Self>,
         turn: &mut Turn<'_>,
         records: leveret_store::Records,
         picks: Vec<Range<u32>>,
         admission: Admission,
+        awaited_from: u64,
     ) -> Vec<Range<u32>> {
         let count: u64 = picks.iter().map(|pick| u64::from(pick.end - pick.start)).sum();
         self.totals.published.fetch_add(count, Ordering::Relaxed);
-        self.apply(turn, Command::Publish(Arrivals { records, picks, admission })).rejected
+        self.apply(turn, Command::Publish(Arrivals { records, picks, admission, awaited_from })).rejected
     }
 
     /// Whether the queue would take so many messages more, all together (`reject-publish`).
@@ -281,6 +282,7 @@ impl Queue {
     fn perform(self: &Arc<Self>, core: &mut Core, turn: &mut Turn<'_>, action: Action, effects: &mut Effects) {
         match action {
             Action::ActiveConsumer(active) => core.active = active,
+            Action::Awaited { was, now } => turn.store.awaited(was, now),
             Action::DeadLetter { reason, runs } => {
                 turn.push(Work::DeadLetter(Arc::clone(self), DeadLetters { reason, runs }));
             }
@@ -291,7 +293,6 @@ impl Queue {
             Action::Load { level, from_seq, bytes_max } => self.load(core, turn, level, from_seq, bytes_max),
             Action::LoadDue { level, until_ms } => self.load_due(core, turn, level, until_ms),
             Action::Missing(count) => self.report_missing(count),
-            Action::NeedsSync(needs) => turn.store.needs_sync(needs),
             Action::Purged(count) => effects.purged = count,
             Action::Resume(consumer) => {
                 if let Some(attached) = core.consumers.get(&consumer) {

@@ -81,8 +81,8 @@ pub struct State {
     /// The wake-up that was asked for.
     wake_at_ms: u64,
     dirty: bool,
-    /// What was last said with [`Action::NeedsSync`].
-    needs_sync: bool,
+    /// What was last said with [`Action::Awaited`].
+    awaited_from: Option<u64>,
     closed: bool,
     /// Scratch space, kept for its capacity.
     parts: Vec<Range<u64>>,
@@ -106,7 +106,7 @@ impl State {
             unused_since_ms: None,
             wake_at_ms: u64::MAX,
             dirty: false,
-            needs_sync: false,
+            awaited_from: None,
             closed: false,
             parts: Vec::new(),
             shares: Vec::new(),
@@ -166,7 +166,7 @@ impl State {
     /// Hands everything to be written to `writer` ([`leveret_store::Writes`]). Called between steps.
     pub(crate) fn collect(&mut self, writer: &mut impl LogWriter) {
         self.dirty = false;
-        self.needs_sync = false;
+        self.awaited_from = None;
         if self.closed {
             return;
         }
@@ -245,9 +245,7 @@ impl State {
     }
 
     fn close(&mut self, actions: &mut Vec<Action>) {
-        if std::mem::take(&mut self.needs_sync) {
-            actions.push(Action::NeedsSync(false));
-        }
+        self.announce_awaited(None, actions);
         self.closed = true;
         self.levels.clear();
         self.consumers.clear();

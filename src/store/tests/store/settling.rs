@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
-use leveret_store::{CommitError, Source, Store, Turn, Waiter};
+use leveret_store::{AWAITED_BY_ALL, CommitError, Source, Store, Turn, Waiter};
 use tempfile::TempDir;
 
 use super::support::{LOG, Part, commit, open, put};
@@ -43,17 +43,22 @@ fn reporter(store: &Arc<Store>) -> (Waiter, Receiver<Told>) {
 }
 
 /// Has a chunk to write, unless that is settled before.
-fn unsynced(turn: &Turn<'_>) -> Arc<Part> {
+fn unsynced(turn: &Turn<'_>, awaited_from: u64) -> Unsynced {
     let (part, _) = Part::new();
     part.push(|writes| put(writes, LOG, 2..3));
     turn.dirty(Arc::clone(&part) as Arc<dyn Source>);
-    turn.needs_sync(true);
-    part
+    turn.awaited(None, Some(awaited_from));
+    Unsynced { part, awaited_from }
 }
 
-fn settled(turn: &Turn<'_>, part: &Part) {
-    part.forget();
-    turn.needs_sync(false);
+struct Unsynced {
+    part: Arc<Part>,
+    awaited_from: u64,
+}
+
+fn settled(turn: &Turn<'_>, unsynced: &Unsynced) {
+    unsynced.part.forget();
+    turn.awaited(Some(unsynced.awaited_from), None);
 }
 
 #[test]
@@ -63,7 +68,7 @@ fn what_is_settled_before_its_commit_needs_no_sync() {
     let before = now(&store);
     for _ in 0..100 {
         let turn = store.turn();
-        let part = unsynced(&turn);
+        let part = unsynced(&turn, turn.next_waiter());
         let (waiter, told) = reporter(&store);
         turn.when_safe(waiter);
         settled(&turn, &part);
@@ -79,8 +84,8 @@ fn what_one_source_settles_does_not_excuse_another() {
     for _ in 0..100 {
         let before = now(&store);
         let turn = store.turn();
-        let first = unsynced(&turn);
-        let _second = unsynced(&turn);
+        let first = unsynced(&turn, turn.next_waiter());
+        let _second = unsynced(&turn, turn.next_waiter());
         let (waiter, told) = reporter(&store);
         turn.when_safe(waiter);
         settled(&turn, &first);
@@ -106,7 +111,7 @@ fn what_is_on_its_way_from_one_source_to_another_is_not_settled() {
                 turn.when_safe(reporter(store).0);
             });
             is_open.recv().unwrap();
-            let first = unsynced(&moving);
+            let first = unsynced(&moving, moving.next_waiter());
             let (waiter, told) = reporter(store);
             moving.when_safe(waiter);
             settled(&moving, &first);
@@ -114,7 +119,7 @@ fn what_is_on_its_way_from_one_source_to_another_is_not_settled() {
             other.join().unwrap();
             told
         });
-        let _second = unsynced(&moving);
+        let _second = unsynced(&moving, AWAITED_BY_ALL);
         drop(moving);
         assert!(told.recv().unwrap().syncs > before.syncs);
     }

@@ -262,7 +262,7 @@ impl Level {
 impl Level {
     pub(crate) fn check(&self) {
         let (mut ready, mut unacked, mut resident, mut without) = (self.on_disk, super::Totals::default(), 0, 0);
-        let mut unwritten = 0;
+        let (mut unwritten, mut first_unwritten) = (0, None);
         let mut end = 0;
         for span in self.spans.iter() {
             assert!(span.seqs().start >= end && !span.seqs().is_empty(), "spans ascend");
@@ -272,8 +272,9 @@ impl Level {
             ready += segment.ready();
             unacked += segment.unacked;
             without += usize::from(!segment.has_data());
-            if segment.persistent && segment.written_epoch == 0 {
+            if segment.is_unwritten() {
                 unwritten += segment.live.count;
+                first_unwritten = first_unwritten.or(Some(segment.next_live(segment.first_seq, segment.end_seq())));
             }
             if segment.has_data() && self.is_stored(segment) {
                 resident += segment.bytes;
@@ -284,7 +285,7 @@ impl Level {
         }
         assert_eq!((ready, unacked), (self.ready, self.unacked));
         assert_eq!((resident, without), (self.resident_bytes, self.segments_without_data));
-        assert_eq!(unwritten, self.unwritten);
+        assert_eq!((unwritten, first_unwritten), (self.unwritten.count(), self.unwritten.first_seq()));
         assert!(unwritten == 0 || self.is_touched());
         assert!(self.spans.has_on_disk() || self.on_disk == super::Totals::default());
     }

@@ -1,6 +1,8 @@
 //! From a level to the store: what a commit takes.
 
-use leveret_store::{LogId, LogState, Marks, Piece, Writes};
+use leveret_store::{AWAITED_BY_ALL, LogId, LogState, Marks, Piece, Writes};
+
+use std::ops::Range;
 
 use super::{Level, Span};
 use crate::queue::segment::Segment;
@@ -80,9 +82,28 @@ impl Level {
         self.writing.touched
     }
 
-    /// Whether persistent messages are in no commit yet.
-    pub(crate) fn has_unwritten(&self) -> bool {
-        self.unwritten > 0
+    /// The first of the store's waiters that waits for persistent messages here that are in no commit yet.
+    pub(crate) fn awaited_from(&self) -> Option<u64> {
+        self.unwritten.awaited_from()
+    }
+
+    /// Unwritten messages are settled: `count` in `part`.
+    pub(super) fn forget_unwritten(&mut self, part: Range<u64>, count: u64) {
+        self.unwritten.remove(count);
+        if self.unwritten.first_seq().is_some_and(|first_seq| part.contains(&first_seq)) {
+            self.find_first_unwritten(part.end);
+        }
+    }
+
+    fn find_first_unwritten(&mut self, from_seq: u64) {
+        let unwritten = self.spans.segments_from(from_seq).filter(|segment| segment.is_unwritten());
+        let mut firsts = unwritten.filter_map(|segment| {
+            let seq = segment.next_live(from_seq.max(segment.first_seq), segment.end_seq());
+            (seq < segment.end_seq()).then_some(seq)
+        });
+        if let Some(first_seq) = firsts.next() {
+            self.unwritten.begin_at(first_seq);
+        }
     }
 
     /// Hands everything to be written to `writer`.
@@ -108,7 +129,7 @@ impl Level {
         self.collect_counters(log, writer);
         self.writing.in_flight_from = Some(self.unwritten_from);
         self.unwritten_from = self.next_seq;
-        self.unwritten = 0;
+        self.unwritten.clear();
         self.epoch += 1;
     }
 
@@ -135,7 +156,6 @@ impl Level {
     pub(super) fn start_over(&mut self) {
         let durable_epoch = self.durable_epoch;
         for segment in self.spans.segments_mut().filter(|segment| segment.written_epoch > 0) {
-            self.unwritten += segment.live.count;
             if segment.has_data() && segment.written_epoch <= durable_epoch {
                 self.resident_bytes -= segment.bytes;
             }
@@ -145,6 +165,11 @@ impl Level {
             segment.written_epoch = 0;
             segment.due_key_ms = None;
         }
+        self.unwritten.clear();
+        for segment in self.spans.segments().filter(|segment| segment.is_unwritten()) {
+            self.unwritten.add(segment.first_seq, segment.live.count, AWAITED_BY_ALL);
+        }
+        self.find_first_unwritten(0);
         self.unwritten_from = 0;
         self.disk_due_ms = u64::MAX;
         self.writing = Pending {

@@ -18,6 +18,9 @@ pub struct Arrivals {
     pub picks: Vec<Range<u32>>,
     /// Whether the queue may refuse them.
     pub admission: Admission,
+    /// The first of the store's waiters that waits for them: [`leveret_store::Turn::next_waiter`], or
+    /// [`leveret_store::AWAITED_BY_ALL`].
+    pub awaited_from: u64,
 }
 
 /// Whether a queue that refuses what it has no room for (`reject-publish`) is to judge.
@@ -210,10 +213,14 @@ pub enum Action {
     WakeAt(u64),
     /// There is something for [`super::State::collect`]. Not said again until it was called.
     Dirty,
-    /// There are persistent messages that are in no commit yet (`true`), or there are none any more, because they are
-    /// settled. [`super::State::collect`] ends it without a word. Nobody may be told that a message is safe while this
-    /// is true of a queue that has it.
-    NeedsSync(bool),
+    /// Which of the store's waiters have to wait for persistent messages here that are in no commit yet: those from this
+    /// number on. [`super::State::collect`] ends it without a word.
+    Awaited {
+        /// As last said.
+        was: Option<u64>,
+        /// From now on.
+        now: Option<u64>,
+    },
     /// Who is served in a queue with single active consumer.
     ActiveConsumer(Option<ConsumerId>),
     /// So many messages that the queue counted were not in the store, and are counted no more.

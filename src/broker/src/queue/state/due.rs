@@ -87,11 +87,8 @@ impl State {
             self.dirty = true;
             actions.push(Action::Dirty);
         }
-        let needs_sync = self.levels.iter().any(Level::has_unwritten);
-        if needs_sync != self.needs_sync {
-            self.needs_sync = needs_sync;
-            actions.push(Action::NeedsSync(needs_sync));
-        }
+        let awaited_from = self.levels.iter().filter_map(Level::awaited_from).min();
+        self.announce_awaited(awaited_from, actions);
         if self.loading.is_some() {
             return;
         }
@@ -99,6 +96,13 @@ impl State {
         if wake_at_ms < self.wake_at_ms {
             self.wake_at_ms = wake_at_ms;
             actions.push(Action::WakeAt(wake_at_ms));
+        }
+    }
+
+    pub(super) fn announce_awaited(&mut self, now: Option<u64>, actions: &mut Vec<Action>) {
+        let was = std::mem::replace(&mut self.awaited_from, now);
+        if was != now {
+            actions.push(Action::Awaited { was, now });
         }
     }
 

@@ -31,9 +31,9 @@ impl State {
             return self.publish_judged(now_ms, arrivals, actions);
         }
         let compact = self.compact(arrivals);
-        let Arrivals { records, picks, .. } = compact.as_ref().unwrap_or(arrivals);
+        let Arrivals { records, picks, awaited_from, .. } = compact.as_ref().unwrap_or(arrivals);
         for picks in picks {
-            self.append(records, picks.clone());
+            self.append(records, picks.clone(), *awaited_from);
         }
         self.expire(now_ms, false, actions);
         // What is due at once may still be delivered at once.
@@ -47,7 +47,7 @@ impl State {
         let stored = compact.as_ref().unwrap_or(arrivals);
         let mut rejected: Vec<Range<u32>> = Vec::new();
         for (index, place) in indexes(arrivals).zip(indexes(stored)) {
-            self.append(&stored.records, place..place + 1);
+            self.append(&stored.records, place..place + 1, arrivals.awaited_from);
             self.expire(now_ms, false, actions);
             self.serve(actions);
             if self.is_too_long() && self.withdraw(&stored.records, place) {
@@ -98,7 +98,7 @@ impl State {
 
     /// A copy of what is picked, where sharing the batch would cost more.
     fn compact(&self, arrivals: &Arrivals) -> Option<Arrivals> {
-        let Arrivals { records, picks, admission } = arrivals;
+        let Arrivals { records, picks, admission, awaited_from } = arrivals;
         let picked: usize = picks.iter().map(ExactSizeIterator::len).sum();
         if picked == records.len() || records.bytes_len() <= self.sizing.share_bytes {
             return None;
@@ -114,12 +114,12 @@ impl State {
             }
             let records = builder.finish();
             let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
-            Arrivals { records, picks: vec![0..count], admission: *admission }
+            Arrivals { records, picks: vec![0..count], admission: *admission, awaited_from: *awaited_from }
         })
     }
 
     /// Appends records, cut where level or persistence changes and where a segment is full.
-    fn append(&mut self, records: &Records, picks: Range<u32>) {
+    fn append(&mut self, records: &Records, picks: Range<u32>, awaited_from: u64) {
         let mut run: Option<(u8, Arrival)> = None;
         for index in picks {
             let record = records.record(index as usize);
@@ -148,19 +148,19 @@ impl State {
                         expiry: expiry_of(record),
                     };
                     if let Some((level, arrival)) = run.replace((level, next)) {
-                        self.append_run(level, arrival);
+                        self.append_run(level, arrival, awaited_from);
                     }
                 }
             }
         }
         if let Some((level, arrival)) = run {
-            self.append_run(level, arrival);
+            self.append_run(level, arrival, awaited_from);
         }
     }
 
-    fn append_run(&mut self, level: u8, arrival: Arrival) {
+    fn append_run(&mut self, level: u8, arrival: Arrival, awaited_from: u64) {
         let segment_bytes = self.sizing.segment_bytes;
-        self.level_mut(level).append(arrival, segment_bytes);
+        self.level_mut(level).append(arrival, awaited_from, segment_bytes);
     }
 
     fn level_for(&self, prefix: Prefix) -> u8 {

@@ -31,7 +31,7 @@ fn one_consumer_gets_a_batch_as_one_run() {
     rig.apply(Command::Consume(consumer(1)));
     let mut actions = Vec::new();
     let records = super::rig::records(&(0..100).map(message).collect::<Vec<_>>(), 0);
-    let arrivals = Arrivals { records, picks: vec![0..100], admission: Admission::Judged };
+    let arrivals = Arrivals { records, picks: vec![0..100], admission: Admission::Judged, awaited_from: 1 };
     rig.state.apply(0, Command::Publish(arrivals), &mut actions);
     let runs = actions.iter().find_map(|action| match action {
         Action::Deliver { runs, .. } => Some(runs),

@@ -87,7 +87,8 @@ fn indexes_of_refused_messages_are_those_of_the_batch() {
     let mut rig = Rig::new(durable(), at_most(1, Overflow::RejectPublish), sizing);
     let records = super::rig::records(&(0..40).map(message).collect::<Vec<_>>(), 0);
     let picks = vec![7..8, 20..22, 39..40];
-    let output = rig.apply(Command::Publish(Arrivals { records, picks, admission: Admission::Judged }));
+    let output =
+        rig.apply(Command::Publish(Arrivals { records, picks, admission: Admission::Judged, awaited_from: 1 }));
     assert_eq!(output.rejected, [20, 21, 39]);
     assert_eq!(rig.drain(), [7]);
 }
@@ -118,7 +119,8 @@ fn what_was_granted_is_taken_though_others_were_faster() {
     rig.publish_ids(1..2);
     let records = super::rig::records(&[message(2)], 0);
     let picks = vec![0..1];
-    let output = rig.apply(Command::Publish(Arrivals { records, picks, admission: Admission::Granted }));
+    let output =
+        rig.apply(Command::Publish(Arrivals { records, picks, admission: Admission::Granted, awaited_from: 1 }));
     assert_eq!(output.rejected, [0; 0]);
     assert_eq!(rig.drain(), [1, 2]);
 }

@@ -134,18 +134,24 @@ fn a_transient_queue_writes_nothing() {
 }
 
 #[test]
-fn a_queue_is_dirty_until_collected_and_needs_a_sync_until_settled() {
+fn a_queue_is_dirty_until_collected_and_awaited_until_settled() {
     let mut rig = Rig::plain(Settings::default());
     rig.publish_ids(1..3);
-    assert!(rig.dirty && rig.needs_sync);
-    assert_eq!(rig.drain(), [1, 2]);
-    assert!(rig.dirty && !rig.needs_sync);
+    rig.next_waiter = 8;
     rig.publish_ids(3..5);
-    assert!(rig.needs_sync);
+    assert_eq!((rig.dirty, rig.awaited_from), (true, Some(1)));
+    assert_eq!((rig.get(), rig.get()), (Some(1), Some(2)));
+    rig.settle(None, &[2], Outcome::Ack);
+    assert_eq!(rig.awaited_from, Some(1));
+    rig.settle(None, &[1], Outcome::Ack);
+    assert_eq!(rig.awaited_from, Some(8));
+    assert_eq!(rig.drain(), [3, 4]);
+    assert_eq!((rig.dirty, rig.awaited_from), (true, None));
+    rig.publish_ids(5..7);
     rig.commit();
-    assert!(!rig.dirty && !rig.needs_sync);
+    assert_eq!((rig.dirty, rig.awaited_from), (false, None));
     rig.apply(Command::Purge);
-    assert!(rig.dirty && !rig.needs_sync);
+    assert_eq!((rig.dirty, rig.awaited_from), (true, None));
 }
 
 #[test]
@@ -179,7 +185,7 @@ fn a_small_part_of_a_large_batch_is_copied() {
     let batch = records(&(0..500).map(|id| Message { body_len: 100, ..message(id) }).collect::<Vec<_>>(), 0);
     let mut actions = Vec::new();
     let mut held_by_queue = |picks| {
-        let arrivals = Arrivals { records: batch.clone(), picks, admission: Admission::Judged };
+        let arrivals = Arrivals { records: batch.clone(), picks, admission: Admission::Judged, awaited_from: 1 };
         rig.state.apply(0, Command::Publish(arrivals), &mut actions);
         actions.clear();
         rig.state.apply(0, Command::Get { no_ack: true }, &mut actions);

@@ -62,7 +62,9 @@ pub(super) struct Rig {
     pub(super) now_ms: u64,
     pub(super) wake_at_ms: u64,
     pub(super) dirty: bool,
-    pub(super) needs_sync: bool,
+    pub(super) awaited_from: Option<u64>,
+    /// As the store counts waiters; tests raise it.
+    pub(super) next_waiter: u64,
     pub(super) loads: usize,
     /// The due index had something.
     pub(super) found_due: bool,
@@ -88,7 +90,8 @@ impl Rig {
             now_ms: 1_000_000,
             wake_at_ms: u64::MAX,
             dirty: false,
-            needs_sync: false,
+            awaited_from: None,
+            next_waiter: 1,
             loads: 0,
             found_due: false,
             places: BTreeMap::new(),
@@ -112,7 +115,12 @@ impl Rig {
     /// Publishes as one batch.
     pub(super) fn publish(&mut self, messages: &[Message]) -> Output {
         let (count, records) = (messages.len() as u32, records(messages, self.now_ms));
-        self.apply(Command::Publish(Arrivals { records, picks: vec![0..count], admission: Admission::Judged }))
+        self.apply(Command::Publish(Arrivals {
+            records,
+            picks: vec![0..count],
+            admission: Admission::Judged,
+            awaited_from: self.next_waiter,
+        }))
     }
 
     pub(super) fn publish_ids(&mut self, ids: Range<Id>) -> Output {
@@ -162,7 +170,7 @@ impl Rig {
         let mut cut = Cut::default();
         self.state.collect(&mut cut);
         self.dirty = false;
-        self.needs_sync = false;
+        self.awaited_from = None;
         self.in_flight = Some(cut);
     }
 
@@ -183,7 +191,7 @@ impl Rig {
         self.state = State::recover(self.nature, settings, self.sizing, logs);
         self.wake_at_ms = u64::MAX;
         self.dirty = false;
-        self.needs_sync = false;
+        self.awaited_from = None;
         self.apply(Command::Touch)
     }
 
@@ -191,8 +199,8 @@ impl Rig {
         for level in self.state.levels() {
             level.check();
         }
-        assert_eq!(self.needs_sync, self.state.levels().iter().any(Level::has_unwritten));
-        assert!(self.dirty || !self.needs_sync, "a need ends with a collect");
+        assert_eq!(self.awaited_from, self.state.levels().iter().filter_map(Level::awaited_from).min());
+        assert!(self.dirty || self.awaited_from.is_none(), "what is awaited will be collected");
     }
 
     pub(super) fn step(&mut self, command: Command, output: &mut Output) {
@@ -238,9 +246,9 @@ impl Rig {
                 self.found_due |= !found.is_empty();
                 self.state.apply(self.now_ms, Command::LoadedDue { level, found, next_due_ms }, actions);
             }
-            Action::NeedsSync(needs) => {
-                assert_ne!(needs, self.needs_sync, "said once");
-                self.needs_sync = needs;
+            Action::Awaited { was, now } => {
+                assert_eq!(was, self.awaited_from);
+                self.awaited_from = now;
             }
             Action::Missing(count) => output.missing += count,
             Action::Purged(count) => output.purged = Some(count),
