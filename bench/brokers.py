@@ -47,12 +47,14 @@ class Broker:
         os.mkdir(home)
         for name, text in (("enabled_plugins", "[].\n"), ("rabbitmq.conf", "")):
             pathlib.Path(self.folder, name).write_text(text)
-        return [RABBITMQ], {
+        # Erlang leaves the port mapper that it starts behind. One on a port of its own in this session ends with it.
+        return ["/bin/sh", "-c", 'epmd & exec "$0"', RABBITMQ], {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": home, "RABBITMQ_HOME_DIR": home,
             "RABBITMQ_NODENAME": f"bench_{self.port}@localhost", "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.port), "RABBITMQ_DIST_PORT": str(free_port()),
-            "ERL_EPMD_ADDRESS": "127.0.0.1", "RABBITMQ_MNESIA_BASE": f"{self.folder}/mnesia",
-            "RABBITMQ_LOG_BASE": f"{self.folder}/logs", "RABBITMQ_CONF_ENV_FILE": f"{self.folder}/none",
+            "ERL_EPMD_ADDRESS": "127.0.0.1", "ERL_EPMD_PORT": str(free_port()),
+            "RABBITMQ_MNESIA_BASE": f"{self.folder}/mnesia", "RABBITMQ_LOG_BASE": f"{self.folder}/logs",
+            "RABBITMQ_CONF_ENV_FILE": f"{self.folder}/none",
             "RABBITMQ_ENABLED_PLUGINS_FILE": f"{self.folder}/enabled_plugins",
             "RABBITMQ_CONFIG_FILE": f"{self.folder}/rabbitmq",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
