@@ -11,14 +11,17 @@ as failed and has no figures. RabbitMQ is left out where it is not installed.
 import argparse
 import json
 import os
+import pathlib
 import signal
 import statistics
 import subprocess
 import sys
 
+import chart
 import readme
 from brokers import LEVERET, Broker, installed, provenance
 
+CHART = pathlib.Path(__file__).resolve().parent / "figures.svg"
 DURABLE = ["--durable", "--persistent"]
 
 # name, what it shows, arguments of `leveret perf`
@@ -82,12 +85,21 @@ def number(value, digits=0):
     return "-" if value is None else f"{value:,.{digits}f}"
 
 
+def delay(runs, key):
+    """The medians of the 50th and of the 99th percentile."""
+    return (median(runs, key, 0), median(runs, key, 1)) if any(run.get(key) for run in runs) else None
+
+
+def succeeded(runs):
+    return [run for run in runs if "error" not in run]
+
+
 def pair(runs, key):
-    return " / ".join(number(median(runs, key, index), 2) for index in (0, 1)) if median(runs, key, 0) else "-"
+    return " / ".join(number(value, 2) for value in delay(runs, key) or ()) or "-"
 
 
 def row(what, name, runs, reference):
-    good = [run for run in runs if "error" not in run]
+    good = succeeded(runs)
     rate, reference_rate = median(good, "rate"), median(reference, "rate")
     ratio = f"{rate / reference_rate:.2f}" if rate and reference_rate else "-"
     errors = [run["error"] for run in runs if "error" in run]
@@ -103,11 +115,27 @@ def table(scenarios, brokers, runs):
         "|---|---|---:|---:|---:|---:|---:|",
     ]
     for scenario, what, _ in scenarios:
-        reference = [run for run in runs.get((scenario, "rabbitmq"), []) if "error" not in run]
+        reference = succeeded(runs.get((scenario, "rabbitmq"), []))
         for name in brokers:
             these = runs[scenario, name]
             lines.append(row(what, name, these, [] if name == "rabbitmq" else reference))
     return "\n".join(lines)
+
+
+def illustration(scenarios, brokers, runs):
+    """Writes the chart and returns how README shows it; nothing is left or shown where there is nothing to compare."""
+    workloads = []
+    for scenario, what, arguments in scenarios:
+        good = {name: succeeded(runs[scenario, name]) for name in brokers}
+        figures = {name: chart.Figures(median(these, "rate"), delay(these, "confirm"), delay(these, "end_to_end"))
+                   for name, these in good.items() if median(these, "rate")}
+        workloads.append(chart.Workload(what, "--rate" in arguments, figures))
+    drawing = chart.draw(workloads)
+    CHART.unlink(missing_ok=True)
+    if not drawing:
+        return ""
+    CHART.write_text(drawing)
+    return f"![Leveret's rates and delays beside RabbitMQ's](bench/{CHART.name})\n\n"
 
 
 def conditions(options, names):
@@ -121,17 +149,18 @@ def main():
     parser.add_argument("--repeat", type=int, default=3, help="number of repetitions")
     parser.add_argument("--only", default="", help="scenarios, separated by commas: " + ", ".join(s[0] for s in SCENARIOS))
     parser.add_argument("--brokers", default="leveret,rabbitmq")
-    parser.add_argument("--update-readme", action="store_true", help="put the table into README.md")
+    parser.add_argument("--update-readme", action="store_true", help="put the table into README.md, below a chart")
     options = parser.parse_args()
     # A terminated run stops the broker that it has started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     brokers = installed(options.brokers.split(","))
     scenarios = [s for s in SCENARIOS if not options.only or s[0] in options.only.split(",")]
     text = conditions(options, brokers) + "\n\n"
-    text += table(scenarios, brokers, collect(options, scenarios, brokers))
+    runs = collect(options, scenarios, brokers)
+    text += table(scenarios, brokers, runs)
     print(text)
     if options.update_readme:
-        readme.update("figures", text)
+        readme.update("figures", illustration(scenarios, brokers, runs) + text)
 
 
 if __name__ == "__main__":
