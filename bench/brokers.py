@@ -15,10 +15,23 @@ import socket
 import subprocess
 import tempfile
 import time
+from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LEVERET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "leveret"
 RABBITMQ = pathlib.Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+
+
+class Memory(NamedTuple):
+    """What a process has in memory, in bytes; the anonymous part is without the pages of its binary and other files."""
+
+    anonymous: int
+    resident: int
+
+    @classmethod
+    def of(cls, process):
+        kibibytes = dict(re.findall(r"^(\w+):\s*(\d+) kB$", (process / "status").read_text(), re.MULTILINE))
+        return cls(*(int(kibibytes.get(key, 0)) * 1024 for key in ("RssAnon", "VmRSS")))
 
 
 class Broker:
@@ -80,17 +93,24 @@ class Broker:
         except OSError:
             return False
 
-    def cpu_seconds(self):
-        """CPU time of the broker's session so far."""
-        ticks = 0
-        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+    def processes(self):
+        """The processes of the broker's session: the folder in /proc, and the fields of stat that follow the name."""
+        for folder in pathlib.Path("/proc").glob("[0-9]*"):
             try:
-                fields = stat.read_text().rpartition(")")[2].split()
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
             if int(fields[3]) == self.process.pid:
-                ticks += int(fields[11]) + int(fields[12])
+                yield folder, fields
+
+    def cpu_seconds(self):
+        """CPU time of the broker's session so far."""
+        ticks = sum(int(fields[11]) + int(fields[12]) for _, fields in self.processes())
         return ticks / os.sysconf("SC_CLK_TCK")
+
+    def memory(self):
+        """Of the largest process, which is the broker: what else is in RabbitMQ's session starts or serves that one."""
+        return max((Memory.of(folder) for folder, _ in self.processes()), key=lambda memory: memory.resident)
 
     def stop(self):
         """Ends what this has started, the session it leads."""
