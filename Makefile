@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 CARGO ?= cargo
-# More arguments for `make run`, `make test` and `make bench`, for example: make run ARGS="--amqp-bind 127.0.0.1:5673"
+# More arguments for `make run`, `test`, `bench` and `idle`, for example: make run ARGS="--amqp-bind 127.0.0.1:5673"
 ARGS ?=
 
 # Expanded by each recipe, not when this file is read: `deps` may just have installed ccache.
@@ -20,7 +20,7 @@ endif
 export CC CXX
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test lint format bench micro examples clean
+.PHONY: help deps build run test lint format bench idle micro examples clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ format: ## Format the sources
 
 bench: build ## Measure Leveret, beside RabbitMQ where that is installed
 	bench/run.py $(ARGS)
+
+idle: build ## Measure the memory of idle connections and queues, beside RabbitMQ where that is installed
+	bench/idle.py $(ARGS)
 
 micro: deps ## Run the micro-benchmarks: codec, routing, queue state, chunks (ARGS: a filter)
 	$(CARGO) bench --workspace --bench '*' -- $(ARGS)
