@@ -21,8 +21,8 @@ const SHARED_BYTES_MIN: usize = 16 * 1024;
 /// A buffer that grew beyond this is given back to the allocator once it is empty.
 const KEPT_CAPACITY_MAX: usize = 1024 * 1024;
 
-/// Room for a usual batch without growing.
-const INITIAL_CAPACITY: usize = 4 * 1024;
+/// What an idle connection holds.
+const INITIAL_CAPACITY: usize = 1024;
 
 /// The encoded frames that wait to be written, in order.
 #[derive(Debug)]
@@ -174,6 +174,13 @@ impl Outbox {
         self.advance(self.len())
     }
 
+    /// Gives the buffer back if nothing waits in it. Any other capacity than the first may be the rest of a large one.
+    pub(crate) fn relax(&mut self) {
+        if self.is_empty() && self.tail.capacity() != INITIAL_CAPACITY {
+            self.tail = BytesMut::with_capacity(INITIAL_CAPACITY);
+        }
+    }
+
     fn drop_written(&mut self, mut count: usize) {
         while let Some(segment) = self.segments.front_mut() {
             if count < segment.len() {
@@ -284,6 +291,16 @@ mod tests {
         outbox.charge(3);
         outbox.heartbeat();
         assert_eq!(outbox.advance(8), 3);
+    }
+
+    #[test]
+    fn only_an_empty_outbox_gives_its_buffer_back() {
+        let mut outbox = Outbox::new(131_072);
+        outbox.content(1, &leveret_amqp::EMPTY_RAW, &[1; 10_000], || panic!("a small body is copied"));
+        outbox.relax();
+        assert_eq!(bodies(&drain(&mut outbox, 999).0, 131_072), [1; 10_000]);
+        outbox.relax();
+        assert_eq!(outbox.tail.capacity(), INITIAL_CAPACITY);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use crate::{outbox::Outbox, registry::Registration};
 
 /// Bytes asked for in one read, to begin with: what an idle connection holds.
-const READ_BYTES_MIN: usize = 8 * 1024;
+const READ_BYTES_MIN: usize = 4 * 1024;
 
 /// Bytes asked for in one read of a busy connection. A large read makes a large batch, and batches are what makes the
 /// broker fast; beyond this there is nothing more to gain.
@@ -103,10 +103,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
 
     /// Gives large buffers back after a while without reading; to be called now and then.
     pub(super) fn relax(&mut self) {
-        if !std::mem::take(&mut self.was_read) && self.input.is_empty() && self.read_bytes > READ_BYTES_MIN {
+        if std::mem::take(&mut self.was_read) {
+            return;
+        }
+        if self.input.is_empty() && self.read_bytes > READ_BYTES_MIN {
             self.read_bytes = READ_BYTES_MIN;
             self.input = BytesMut::new();
         }
+        self.outbox.relax();
     }
 
     /// Leaves it to the peer to close, for at most `patience`: after connection.close-ok both may, but a client that
