@@ -155,8 +155,8 @@ impl Publisher {
             return;
         }
         let records = self.records.finish();
+        let awaited_from = turn.store.next_waiter();
         for (queue, picks) in group_by_queue(&self.runs) {
-            let awaited_from = turn.store.next_waiter();
             for refused in queue.publish(turn, records.clone(), picks, self.admission, awaited_from) {
                 let tags = refused.filter_map(|index| self.tags.get(index as usize).copied());
                 self.refused.extend(tags);

@@ -371,11 +371,11 @@ impl Level {
     fn remove(&mut self, index: usize, part: Range<u64>, totals: Totals) {
         let Some(segment) = self.spans.segment_at(index) else { return };
         segment.settle(part.clone(), totals);
-        let (is_empty, persistent) = (segment.live.count == 0, segment.persistent);
-        let is_written = segment.written_epoch > 0;
+        let (is_empty, persistent, is_unwritten) =
+            (segment.live.count == 0, segment.persistent, segment.is_unwritten());
         if !persistent {
             self.transient -= totals;
-        } else if !is_written {
+        } else if is_unwritten {
             self.forget_unwritten(part, totals.count);
         }
         if is_empty {

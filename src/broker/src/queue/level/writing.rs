@@ -235,7 +235,7 @@ impl Level {
         let epoch = self.epoch;
         for segment in self.spans.segments_from(self.unwritten_from) {
             segment.sealed = true;
-            if !segment.persistent || segment.written_epoch > 0 {
+            if !segment.is_unwritten() {
                 continue;
             }
             let pieces = segment.live_pieces();
