@@ -264,6 +264,18 @@ impl Level {
             bytes: persistent.bytes,
             delivered_until: self.delivered_until,
         };
+        if counters.count > 0 || self.is_remembered() {
+            self.put_counters(log, counters, writer);
+        }
+    }
+
+    /// Whether the store believes that there is something. Of a log that was empty and is empty again it need not know
+    /// how many messages went through meanwhile: nothing there has a number that could be given twice.
+    fn is_remembered(&self) -> bool {
+        self.writing.log_written.is_some_and(|written| written.count > 0)
+    }
+
+    fn put_counters(&mut self, log: LogId, counters: LogState, writer: &mut impl LogWriter) {
         if self.writing.log_written != Some(counters) {
             self.writing.log_written = Some(counters);
             writer.put_log(log, counters);
