@@ -21,6 +21,7 @@ use crate::{
     clock,
     exchange::ExchangeTypes,
     limits::Limits,
+    memory::MessageMemory,
     policy::Policies,
     recovery::{self, OpenError},
     timers::{self, Timers},
@@ -36,6 +37,8 @@ pub struct BrokerConfig {
     pub default_password: String,
     /// Users that may connect from this machine only.
     pub loopback_users: Vec<String>,
+    /// Bytes of messages that all queues together keep in memory; what is beyond waits on disk only.
+    pub message_memory_bytes: usize,
 }
 
 /// The broker.
@@ -45,6 +48,7 @@ pub struct Broker {
     access: Access,
     policies: Policies,
     limits: Limits,
+    memory: Arc<MessageMemory>,
     exchange_types: ExchangeTypes,
     totals: Totals,
     timers: Arc<Timers>,
@@ -64,6 +68,7 @@ impl Broker {
             access: Access::new(&config.loopback_users),
             policies: Policies::default(),
             limits: Limits::default(),
+            memory: Arc::new(MessageMemory::new(config.message_memory_bytes)),
             vhosts: DashMap::new(),
             exchange_types,
             totals: Totals::default(),
@@ -156,6 +161,27 @@ impl Broker {
         &self.totals
     }
 
+    /// Bytes of messages that queues have in memory.
+    #[must_use]
+    pub fn message_memory_bytes(&self) -> usize {
+        self.memory.bytes()
+    }
+
+    /// Whether queues have more in memory than they may have together.
+    #[must_use]
+    pub fn is_message_memory_short(&self) -> bool {
+        self.memory.is_short()
+    }
+
+    /// Has queues that keep more than their share in memory, where it is short, let go of the rest. To be called now and
+    /// then: a queue in which nothing happens does not notice by itself.
+    pub fn relieve_memory(&self) {
+        let queues = self.vhosts().into_iter().flat_map(|vhost| vhost.queues());
+        for queue in queues.filter(|queue| queue.memory_bytes() > self.memory.share()) {
+            queue.relieve(&mut self.turn());
+        }
+    }
+
     /// Stops the timers and commits everything. Front ends must have ended before.
     pub fn shutdown(&self) {
         self.timers.close();
@@ -168,6 +194,10 @@ impl Broker {
         if let Err(error) = self.store.close() {
             tracing::error!(%error, "the last commit failed");
         }
+    }
+
+    pub(crate) fn memory(&self) -> &Arc<MessageMemory> {
+        &self.memory
     }
 
     pub(crate) fn timers(&self) -> &Timers {

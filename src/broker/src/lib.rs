@@ -22,6 +22,7 @@ mod dead_letter;
 mod error;
 pub mod exchange;
 pub mod limits;
+mod memory;
 pub mod message;
 pub mod pattern;
 pub mod policy;

@@ -18,6 +18,7 @@ mod mail;
 mod management;
 mod outbox;
 mod registry;
+mod relief;
 mod session;
 mod step;
 mod tally;

@@ -6,7 +6,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use leveret_broker::{Broker, BrokerConfig, exchange::ExchangeTypes};
 use leveret_store::{Options, Store, SyncMode};
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     listener,
     management::{self, Front},
     registry::Connections,
+    relief,
     session::Limits,
 };
 
@@ -73,7 +74,8 @@ pub struct Server {
     /// Connections still there are dropped.
     cut_off: CancellationToken,
     connection_tasks: TaskTracker,
-    watcher: JoinHandle<()>,
+    /// Ended with the server.
+    watchers: JoinSet<()>,
     store_failed: oneshot::Receiver<Arc<str>>,
 }
 
@@ -124,7 +126,9 @@ impl Server {
                 .map_err(|reason| ServerError::Socket { folder: config.data_dir.display().to_string(), reason })?;
         }
         tokio::spawn(listener::accept(listener, shared, connection_tasks.clone(), stop.clone(), cut_off.clone()));
-        let watcher = tokio::spawn(alarms::watch(Thresholds::new(&config), Arc::clone(&connections)));
+        let mut watchers = JoinSet::new();
+        watchers.spawn(alarms::watch(Thresholds::new(&config), Arc::clone(&connections)));
+        watchers.spawn(relief::watch(Arc::clone(&broker)));
         announce(&config, amqp_address, http_address);
         Ok(Self {
             broker,
@@ -134,7 +138,7 @@ impl Server {
             stop,
             cut_off,
             connection_tasks,
-            watcher,
+            watchers,
             store_failed,
         })
     }
@@ -161,9 +165,9 @@ impl Server {
     ///
     /// # Errors
     /// [`ServerError::StoreFailed`] where the last commit fails.
-    pub async fn shut_down(self) -> Result<(), ServerError> {
+    pub async fn shut_down(mut self) -> Result<(), ServerError> {
         self.stop.cancel();
-        self.watcher.abort();
+        self.watchers.abort_all();
         self.connections.shut_down();
         if tokio::time::timeout(SHUTDOWN_PATIENCE, self.connections.emptied()).await.is_err() {
             tracing::warn!(connections = self.connections.len(), "connections did not close in time and are cut off");
@@ -215,6 +219,7 @@ async fn open_broker(config: &Config) -> Result<(Arc<Broker>, oneshot::Receiver<
         default_user: config.default_user.clone(),
         default_password: config.default_pass.reveal().to_owned(),
         loopback_users: config.loopback_users.clone(),
+        message_memory_bytes: usize::try_from(config.message_memory_bytes).unwrap_or(usize::MAX),
     };
     let (sender, store_failed) = oneshot::channel();
     let opened = tokio::task::spawn_blocking(move || {

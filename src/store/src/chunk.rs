@@ -16,6 +16,8 @@ const VERSION: u8 = 1;
 /// A chunk as it was read.
 #[derive(Debug, Clone)]
 pub struct StoredChunk {
+    /// Whether it survives a restart.
+    pub persistent: bool,
     /// The chunk's name within its log, which is also the sequence number of its first record.
     pub first_seq: u64,
     /// The sequence number of each record, ascending.
@@ -58,7 +60,7 @@ fn put_lengths(out: &mut Vec<u8>, piece: &Piece, hole: u64) {
     }
 }
 
-/// Reads a stored chunk; `value` becomes the buffer of its records. The marks are left empty.
+/// Reads a stored chunk; `value` becomes the buffer of its records. It is taken for persistent; the marks are left empty.
 ///
 /// # Errors
 /// When `value` was not written by [`encode`].
@@ -80,7 +82,7 @@ pub fn decode(first_seq: u64, value: Vec<u8>) -> Result<StoredChunk, DecodeError
     ends.pop();
     let inner_ends = ends.iter().map(|&end| offset(start + end)).collect::<Result<_, _>>()?;
     let records = Records::from_parts(Bytes::from(value), offset(start)?, count as u32, inner_ends);
-    Ok(StoredChunk { first_seq, seqs, records, marks: Marks::default() })
+    Ok(StoredChunk { persistent: true, first_seq, seqs, records, marks: Marks::default() })
 }
 
 fn check_length(found: usize, announced: usize) -> Result<(), DecodeError> {

@@ -9,6 +9,7 @@ use crate::chunk;
 use crate::error::StoreError;
 use crate::keys::{Family, chunk_key, due_key, end_of, log_key};
 use crate::options::Options;
+use crate::transient::Transient;
 use crate::tuning;
 use crate::writes::{Change, Writes};
 
@@ -18,9 +19,17 @@ const FORMAT_KEY: &[u8] = b"format";
 /// What the engine calls the family that is always there. It holds the format only.
 const DEFAULT_FAMILY: &str = "default";
 
+/// What one commit writes.
+#[derive(Default)]
+struct Batches {
+    logged: WriteBatch,
+    transient: WriteBatch,
+}
+
 /// The open database.
 pub(crate) struct Engine {
     pub(crate) db: DB,
+    pub(crate) transient: Transient,
     fail_next_write: AtomicBool,
 }
 
@@ -37,21 +46,29 @@ impl Engine {
         if let Some(name) = others.first() {
             return Err(unusable(directory, format!("it has the unknown column family {name}")));
         }
-        Ok(Self { db, fail_next_write: AtomicBool::new(false) })
+        let transient = Transient::new(directory, options)
+            .map_err(|error| unusable(directory, format!("its transient messages cannot be removed: {error}")))?;
+        Ok(Self { db, transient, fail_next_write: AtomicBool::new(false) })
     }
 
     pub(crate) fn family(&self, family: Family) -> &ColumnFamily {
         self.db.cf_handle(family.name()).expect("every family was opened")
     }
 
-    /// Writes all changes or none. Returns the bytes written; the error is the engine's reason.
+    /// Writes all changes or none, but for transient chunks, which may be written without the rest: nobody looks for
+    /// them then. Returns the bytes written; the error is the engine's reason.
     pub(crate) fn write(&self, writes: &Writes, sync: bool) -> Result<usize, String> {
-        let batch = self.encode(writes);
-        let bytes = batch.size_in_bytes();
+        let Batches { logged, transient } = self.encode(writes);
+        let bytes = logged.size_in_bytes() + transient.size_in_bytes();
         self.injected_failure()?;
-        let mut options = WriteOptions::default();
-        options.set_sync(sync);
-        self.db.write_opt(batch, &options).map_err(|error| error.to_string())?;
+        if !transient.is_empty() {
+            self.transient.write(transient).map_err(|error| error.to_string())?;
+        }
+        if sync || !logged.is_empty() {
+            let mut options = WriteOptions::default();
+            options.set_sync(sync);
+            self.db.write_opt(logged, &options).map_err(|error| error.to_string())?;
+        }
         Ok(bytes)
     }
 
@@ -72,17 +89,27 @@ impl Engine {
         }
     }
 
-    fn encode(&self, writes: &Writes) -> WriteBatch {
-        let mut batch = WriteBatch::default();
+    fn encode(&self, writes: &Writes) -> Batches {
+        let mut batches = Batches::default();
         for change in &writes.changes {
-            self.encode_change(&mut batch, change);
+            self.encode_change(&mut batches, change);
         }
-        batch
+        batches
     }
 
-    fn encode_change(&self, batch: &mut WriteBatch, change: &Change) {
+    fn encode_change(&self, Batches { logged: batch, transient }: &mut Batches, change: &Change) {
         let of = |family| self.family(family);
         match change {
+            Change::PutTransient { log, first_seq, pieces } => {
+                transient.put(chunk_key(*log, *first_seq), chunk::encode(*first_seq, pieces));
+            }
+            Change::DeleteTransient { log, first_seq } => transient.delete(chunk_key(*log, *first_seq)),
+            Change::DeleteTransientLog { log } => {
+                transient.delete_range(log_key(*log).as_slice(), &end_of(&log_key(*log)));
+            }
+            Change::DeleteTransientQueue { queue } => {
+                transient.delete_range(queue.to_be_bytes().as_slice(), &end_of(&queue.to_be_bytes()));
+            }
             Change::PutChunk { log, first_seq, pieces } => {
                 batch.put_cf(of(Family::Chunks), chunk_key(*log, *first_seq), chunk::encode(*first_seq, pieces));
             }

@@ -29,6 +29,7 @@ mod read;
 mod records;
 mod statistics;
 mod store;
+mod transient;
 mod tuning;
 mod writes;
 

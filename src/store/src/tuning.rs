@@ -52,12 +52,32 @@ pub(crate) fn families(options: &Options, others: &[String]) -> Vec<ColumnFamily
     known.chain(plain).collect()
 }
 
+/// The database of transient chunks: one family, no log, nothing that outlives the process.
+pub(crate) fn transient(options: &Options) -> Settings {
+    // A chunk is read once, and not through the cache: what is in it are blocks of indexes.
+    let mut settings = chunks(options, &Cache::new_lru_cache(SMALL_BUFFER_BYTES));
+    settings.create_if_missing(true);
+    settings.set_max_write_buffer_number(2);
+    settings.set_max_open_files(i32::from(options.open_files));
+    settings.set_allow_concurrent_memtable_write(false);
+    settings.set_log_level(LogLevel::Warn);
+    settings.set_keep_log_file_num(1);
+    settings.set_stats_dump_period_sec(0);
+    settings.set_stats_persist_period_sec(0);
+    compact_deleted(&mut settings);
+    settings
+}
+
+/// Queues are consumed from the front: reading there means stepping over what was deleted. A file with a stretch that
+/// is half deletions is compacted without waiting for its level to fill.
+fn compact_deleted(settings: &mut Settings) {
+    settings.add_compact_on_deletion_collector_factory(128, 64, 0.0);
+}
+
 fn family_settings(family: Family, options: &Options, cache: &Cache) -> Settings {
     let mut settings = if family == Family::Chunks { chunks(options, cache) } else { small(cache) };
     if matches!(family, Family::Chunks | Family::Marks | Family::Due) {
-        // Queues are consumed from the front: reading there means stepping over what was deleted. A file with a
-        // stretch that is half deletions is compacted without waiting for its level to fill.
-        settings.add_compact_on_deletion_collector_factory(128, 64, 0.0);
+        compact_deleted(&mut settings);
     }
     settings
 }

@@ -16,6 +16,10 @@ pub struct Writes {
 pub(crate) enum Change {
     PutChunk { log: LogId, first_seq: u64, pieces: Vec<Piece> },
     DeleteChunk { log: LogId, first_seq: u64 },
+    PutTransient { log: LogId, first_seq: u64, pieces: Vec<Piece> },
+    DeleteTransient { log: LogId, first_seq: u64 },
+    DeleteTransientLog { log: LogId },
+    DeleteTransientQueue { queue: u64 },
     PutMarks { log: LogId, first_seq: u64, marks: Marks },
     PutDue { log: LogId, due_ms: u64, first_seq: u64 },
     DeleteDue { log: LogId, due_ms: u64, first_seq: u64 },
@@ -59,6 +63,27 @@ impl Writes {
         self.changes.push(Change::DeleteChunk { log, first_seq });
     }
 
+    /// Stores a chunk that need not survive a restart, beside the others of the log and under the same rules; it has
+    /// no marks.
+    pub fn put_transient(&mut self, log: LogId, first_seq: u64, pieces: Vec<Piece>) {
+        self.changes.push(Change::PutTransient { log, first_seq, pieces });
+    }
+
+    /// Deletes a chunk that [`put_transient`](Self::put_transient) stored.
+    pub fn delete_transient(&mut self, log: LogId, first_seq: u64) {
+        self.changes.push(Change::DeleteTransient { log, first_seq });
+    }
+
+    /// Deletes all transient chunks of a log.
+    pub fn delete_transient_log(&mut self, log: LogId) {
+        self.changes.push(Change::DeleteTransientLog { log });
+    }
+
+    /// Deletes all transient chunks of a queue, over all levels.
+    pub fn delete_transient_queue(&mut self, queue: u64) {
+        self.changes.push(Change::DeleteTransientQueue { queue });
+    }
+
     /// Replaces the marks of a chunk; empty marks are deleted.
     pub fn put_marks(&mut self, log: LogId, first_seq: u64, marks: Marks) {
         self.changes.push(Change::PutMarks { log, first_seq, marks });
@@ -79,12 +104,13 @@ impl Writes {
         self.changes.push(Change::PutLog { log, state });
     }
 
-    /// Deletes all chunks, marks and due times of a log, as a purge does. Its counters stay as they are.
+    /// Deletes all chunks, marks and due times of a log, as a purge does, but for transient chunks. Its counters stay as
+    /// they are.
     pub fn delete_log(&mut self, log: LogId) {
         self.changes.push(Change::DeleteLog { log });
     }
 
-    /// Deletes everything of a queue, over all levels. Each call leaves range tombstones that reads have to look at
+    /// Deletes everything of a queue but its transient chunks, over all levels. Each call leaves range tombstones that reads have to look at
     /// until they are compacted away: not for queues of which nothing was ever written.
     pub fn delete_queue(&mut self, queue: u64) {
         self.changes.push(Change::DeleteQueue { queue });

@@ -98,6 +98,7 @@ impl Api {
             default_user: "guest".to_owned(),
             default_password: "guest".to_owned(),
             loopback_users: vec!["guest".to_owned()],
+            message_memory_bytes: usize::MAX,
         };
         let broker = Broker::open(store, &config, ExchangeTypes::default()).unwrap();
         let clients = Arc::new(FakeClients::default());

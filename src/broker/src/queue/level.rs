@@ -5,14 +5,15 @@
 //! requeue of many messages adds one range.
 //!
 //! Commits are numbered. What is written with commit `epoch` is on disk once `durable_epoch` has reached that number;
-//! only then may memory forget what can be read back. Three parts of the level's work have files of their own:
-//! [`paging`] between memory and store, [`writing`] to the store, [`expiry`] of messages.
+//! only then may memory forget what can be read back. Four parts of the level's work have files of their own:
+//! [`paging`] between memory and store, [`writing`] to the store, [`spilling`] of transient messages, [`expiry`].
 //!
 //! Not taken: a list of messages with a state each (memory for every message of a long queue), and a separate list
 //! for requeued messages with copies of them (order and expiry would be kept twice).
 
 mod expiry;
 mod paging;
+mod spilling;
 mod unwritten;
 mod writing;
 
@@ -24,7 +25,7 @@ use unwritten::Unwritten;
 pub(crate) use writing::LogWriter;
 
 use super::{
-    DeliveryRun, Position,
+    DeliveryRun, Position, Sizing,
     ranges::Ranges,
     segment::{Arrival, Segment, Stretch},
     spans::{OnDisk, Span, Spans},
@@ -53,8 +54,14 @@ pub(crate) struct Level {
     transient: Totals,
     /// Of the ready, what is in no segment.
     on_disk: Totals,
-    /// Record bytes held in memory that could be read back.
+    /// Record bytes held in memory.
+    pub(crate) memory_bytes: usize,
+    /// Of these, what could be read back.
     resident_bytes: usize,
+    /// Of these, what is transient and was never written.
+    transient_bytes: usize,
+    /// Transient messages were written.
+    pub(crate) has_spilled: bool,
     /// Segments without their records.
     segments_without_data: usize,
     /// Lower bound over everything but the store's due index.
@@ -101,7 +108,10 @@ impl Level {
             unacked: Totals::default(),
             transient: Totals::default(),
             on_disk: Totals::default(),
+            memory_bytes: 0,
             resident_bytes: 0,
+            transient_bytes: 0,
+            has_spilled: false,
             segments_without_data: 0,
             hint: Expiry::NEVER,
             disk_due_ms: u64::MAX,
@@ -138,15 +148,18 @@ impl Level {
     }
 
     /// Takes new messages; the store's waiters from `awaited_from` on wait for them.
-    pub(crate) fn append(&mut self, arrival: Arrival, awaited_from: u64, segment_bytes: usize) {
+    pub(crate) fn append(&mut self, arrival: Arrival, awaited_from: u64, sizing: &Sizing) {
         let totals = arrival.totals();
         self.ready += totals;
+        self.memory_bytes += arrival.record_bytes;
         self.hint.merge(arrival.expiry);
         if arrival.persistent {
             self.writing.touched = true;
             self.unwritten.add(self.next_seq, totals.count, awaited_from);
         } else {
             self.transient += totals;
+            self.transient_bytes += arrival.record_bytes;
+            self.ask_to_spill(sizing.transient_bytes);
         }
         let next_seq = self.next_seq;
         self.next_seq += totals.count;
@@ -154,7 +167,7 @@ impl Level {
             !last.sealed
                 && last.persistent == arrival.persistent
                 && last.end_seq() == next_seq
-                && last.bytes + arrival.record_bytes <= segment_bytes
+                && last.bytes + arrival.record_bytes <= sizing.segment_bytes
         };
         match self.spans.last() {
             Some(last) if fits(last) => last.append(arrival),
@@ -314,9 +327,8 @@ impl Level {
         self.requeued.clear();
         self.cursor = self.next_seq;
         self.ready = Totals::default();
-        self.on_disk = Totals::default();
         if self.spans.has_on_disk() {
-            self.spans.remove_on_disk();
+            self.forget_on_disk();
             self.start_over();
         }
         purged
@@ -360,7 +372,7 @@ impl Level {
     pub(crate) fn forget_ready(&mut self) {
         self.missing += self.ready.count;
         self.ready = Totals::default();
-        self.on_disk = Totals::default();
+        self.forget_on_disk();
     }
 
     /// How many messages turned out to be missing from the store since the last call.

@@ -112,7 +112,7 @@ impl Segment {
     /// A segment from the store, with its marks applied; all that is not settled is ready. `None` for an empty chunk.
     pub(crate) fn from_stored(chunk: &StoredChunk, written_epoch: u64) -> Option<Self> {
         let last_seq = *chunk.seqs.last()?;
-        let mut segment = Self::new(chunk.first_seq, true);
+        let mut segment = Self::new(chunk.first_seq, chunk.persistent);
         segment.count = u32::try_from(last_seq.checked_sub(chunk.first_seq)? + 1).ok()?;
         segment.sealed = true;
         segment.written_epoch = written_epoch;
@@ -140,6 +140,11 @@ impl Segment {
     /// Whether it belongs to a commit to come.
     pub(crate) fn is_unwritten(&self) -> bool {
         self.persistent && self.written_epoch == 0
+    }
+
+    /// Whether it is transient and the store has never seen it.
+    pub(crate) fn is_in_memory_only(&self) -> bool {
+        !self.persistent && self.written_epoch == 0
     }
 
     pub(crate) fn seqs(&self) -> Range<u64> {

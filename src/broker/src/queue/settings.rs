@@ -93,6 +93,8 @@ pub struct Sizing {
     pub segment_bytes: usize,
     /// Record bytes of stored messages that a level keeps in memory; what is beyond is found again in the store.
     pub resident_bytes: usize,
+    /// Record bytes of transient messages that a level keeps in memory before it has them written out.
+    pub transient_bytes: usize,
     /// Record bytes to ask the store for at a time.
     pub load_bytes: usize,
     /// Batches up to this size are shared rather than copied however little of them the queue takes.
@@ -106,6 +108,7 @@ impl Default for Sizing {
         Self {
             segment_bytes: 64 * 1024,
             resident_bytes: 1024 * 1024,
+            transient_bytes: usize::MAX,
             load_bytes: 512 * 1024,
             share_bytes: 4096,
             loads_per_step: 32,

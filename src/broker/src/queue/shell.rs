@@ -25,6 +25,7 @@ use crate::{
     Error, Turn,
     arguments::QueueDeclaration,
     dead_letter::DeadLetters,
+    memory::MessageMemory,
     turn::Work,
     vhost::{DeclareQueue, is_kept},
 };
@@ -54,6 +55,7 @@ pub struct Queue {
     /// What has passed through since start.
     pub totals: Totals,
     pub(super) core: Mutex<Core>,
+    memory: Arc<MessageMemory>,
 }
 
 /// Message counts since start, for rates and metrics.
@@ -75,6 +77,8 @@ pub(super) struct Core {
     pub(super) active: Option<ConsumerId>,
     pub(super) actions: Vec<Action>,
     pub(super) wake_at_ms: u64,
+    /// What the queue has in memory, as last said.
+    memory_bytes: usize,
 }
 
 /// What a command gave back to its caller.
@@ -112,7 +116,7 @@ impl Blueprint {
 }
 
 impl Queue {
-    pub(crate) fn new(blueprint: Blueprint, state: State) -> Self {
+    pub(crate) fn new(blueprint: Blueprint, state: State, memory: Arc<MessageMemory>) -> Self {
         Self {
             id: blueprint.nature.queue,
             name: blueprint.name,
@@ -131,7 +135,9 @@ impl Queue {
                 active: None,
                 actions: Vec::new(),
                 wake_at_ms: u64::MAX,
+                memory_bytes: 0,
             }),
+            memory,
         }
     }
 
@@ -242,9 +248,23 @@ impl Queue {
         self.apply(turn, Command::Tick);
     }
 
+    /// Bytes of messages that it has in memory.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.core.lock().memory_bytes
+    }
+
+    /// Lets go of what it has in memory beyond its share.
+    pub(crate) fn relieve(self: &Arc<Self>, turn: &mut Turn<'_>) {
+        self.apply(turn, Command::Relieve);
+    }
+
     /// Ends the queue: its consumers are told, and nothing more is written for it.
     pub(crate) fn close(self: &Arc<Self>, turn: &mut Turn<'_>) {
+        let has_spilled = self.core.lock().state.has_spilled();
         self.apply(turn, Command::Close);
+        if has_spilled {
+            turn.store.catalogue(|writes| writes.delete_transient_queue(self.id));
+        }
         let consumers = std::mem::take(&mut self.core.lock().consumers);
         for (id, attached) in consumers {
             attached.outlet.cancelled(id, CancelReason::QueueDeleted);
@@ -269,6 +289,7 @@ impl Queue {
         let mut core = self.core.lock();
         let core = &mut *core;
         let mut effects = Effects::default();
+        core.state.share_memory(self.memory.share());
         core.state.apply(turn.now_ms, command, &mut core.actions);
         // Carrying out an action may bring further ones (a page that was loaded brings deliveries): until none is left.
         while !core.actions.is_empty() {
@@ -276,7 +297,15 @@ impl Queue {
                 self.perform(core, turn, action, &mut effects);
             }
         }
+        self.count_memory(core);
         effects
+    }
+
+    fn count_memory(&self, core: &mut Core) {
+        let was = std::mem::replace(&mut core.memory_bytes, core.state.memory_bytes());
+        if was != core.memory_bytes {
+            self.memory.changed(was, core.memory_bytes);
+        }
     }
 
     fn perform(self: &Arc<Self>, core: &mut Core, turn: &mut Turn<'_>, action: Action, effects: &mut Effects) {
@@ -326,11 +355,16 @@ impl Queue {
 
 impl Source for Queue {
     fn collect(&self, writes: &mut Writes) {
-        self.core.lock().state.collect(writes);
+        let mut core = self.core.lock();
+        core.state.share_memory(self.memory.share());
+        core.state.collect(writes);
     }
 
     fn committed(&self) {
-        self.core.lock().state.committed();
+        let mut core = self.core.lock();
+        core.state.share_memory(self.memory.share());
+        core.state.committed();
+        self.count_memory(&mut core);
     }
 }
 

@@ -65,7 +65,12 @@ pub struct Nature {
 pub struct State {
     nature: Nature,
     settings: Settings,
+    /// As it was made.
+    sizing_wanted: Sizing,
+    /// The same within the queue's share of memory, for each level.
     sizing: Sizing,
+    /// What the queue may keep in memory.
+    memory_share: usize,
     /// By priority; made when first needed.
     levels: Vec<Level>,
     consumers: Consumers,
@@ -96,7 +101,9 @@ impl State {
         Self {
             nature,
             settings,
+            sizing_wanted: sizing,
             sizing,
+            memory_share: usize::MAX,
             levels: Vec::new(),
             consumers: Consumers::new(nature.single_active_consumer),
             waiting_get: None,
@@ -122,6 +129,36 @@ impl State {
             *state.level_mut(log.level) = Level::recover(log.level, log_state);
         }
         state
+    }
+
+    /// From now on the queue is to keep no more than so many bytes of messages in memory; `usize::MAX` is as it likes.
+    pub(crate) fn share_memory(&mut self, bytes: usize) {
+        if bytes != self.memory_share {
+            self.memory_share = bytes;
+            self.size();
+        }
+    }
+
+    /// Bytes of messages in memory.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.levels.iter().map(|level| level.memory_bytes).sum()
+    }
+
+    /// Whether transient messages were ever written to the store.
+    pub(crate) fn has_spilled(&self) -> bool {
+        self.levels.iter().any(|level| level.has_spilled)
+    }
+
+    fn size(&mut self) {
+        let wanted = self.sizing_wanted;
+        // For each level, and in it for what is stored and for what is transient.
+        let share = self.memory_share / self.levels.len().max(1) / 2;
+        self.sizing = Sizing {
+            resident_bytes: wanted.resident_bytes.min(share),
+            transient_bytes: wanted.transient_bytes.min(share),
+            load_bytes: wanted.load_bytes.min(share.max(wanted.segment_bytes)),
+            ..wanted
+        };
     }
 
     /// One step. What follows from it is added to `actions`, in order.
@@ -170,8 +207,9 @@ impl State {
         if self.closed {
             return;
         }
+        let transient_bytes_max = self.sizing.transient_bytes;
         for level in self.levels.iter_mut().filter(|level| level.is_touched()) {
-            level.collect(self.nature.queue, writer);
+            level.collect(self.nature.queue, transient_bytes_max, writer);
         }
     }
 
@@ -201,6 +239,7 @@ impl State {
             Command::LoadedDue { level, found, next_due_ms } => self.loaded_due(level, &found, next_due_ms, now_ms),
             Command::Publish(arrivals) => self.publish(now_ms, &arrivals, actions),
             Command::Purge => self.purge(actions),
+            Command::Relieve => self.relieve(),
             Command::Resume => self.consumers.resume(),
             Command::Settle { consumer, runs, outcome } => self.settle(consumer, &runs, outcome, actions),
             Command::Tick => self.tick(now_ms, actions),
@@ -244,6 +283,13 @@ impl State {
         self.unused_since_ms = Some(now_ms);
     }
 
+    fn relieve(&mut self) {
+        for level in &mut self.levels {
+            level.page_out(self.sizing.resident_bytes);
+            level.ask_to_spill(self.sizing.transient_bytes);
+        }
+    }
+
     fn close(&mut self, actions: &mut Vec<Action>) {
         self.announce_awaited(None, actions);
         self.closed = true;
@@ -268,6 +314,7 @@ impl State {
         while self.levels.len() <= usize::from(number) {
             let next = u8::try_from(self.levels.len()).unwrap_or(u8::MAX);
             self.levels.push(Level::new(next));
+            self.size();
         }
         &mut self.levels[usize::from(number)]
     }

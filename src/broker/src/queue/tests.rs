@@ -6,6 +6,7 @@ mod model;
 mod paging;
 mod properties;
 mod rig;
+mod spilling;
 mod store;
 mod strategies;
 mod time;

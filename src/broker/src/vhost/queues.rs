@@ -158,7 +158,7 @@ impl VHost {
             single_active_consumer: fixed.single_active_consumer,
         };
         let state = State::new(nature, settings, Sizing::default());
-        Ok(Queue::new(Blueprint::of(&self.name, declare, nature), state))
+        Ok(Queue::new(Blueprint::of(&self.name, declare, nature), state, Arc::clone(turn.broker.memory())))
     }
 
     /// Brings back a queue that the catalogue holds, with what its logs say is in it.
@@ -179,7 +179,8 @@ impl VHost {
         };
         let settings = self.effective_settings(turn, declare.name, fixed.kind, declare.arguments);
         let state = State::recover(nature, settings, Sizing::default(), logs);
-        let queue = Arc::new(Queue::new(Blueprint::of(&self.name, declare, nature), state));
+        let memory = Arc::clone(turn.broker.memory());
+        let queue = Arc::new(Queue::new(Blueprint::of(&self.name, declare, nature), state, memory));
         self.topology.write().add_queue(Arc::clone(&queue.name), Arc::clone(&queue));
         queue.touch(turn);
     }

@@ -11,6 +11,9 @@ const FRAME_MAX_MAX: u32 = 1 << 30;
 /// A record's positions within its chunk are 32 bits wide; a body must leave room beside it.
 const MESSAGE_BYTES_MAX_MAX: u64 = 512 << 20;
 
+/// Less than a page or two would have every message read back from disk.
+const MESSAGE_MEMORY_BYTES_MIN: u64 = 1 << 20;
+
 /// Less than the smallest frame twice over would stop deliveries after each message.
 const OUTBOX_BYTES_MIN: u64 = 16 * 1024;
 
@@ -27,6 +30,11 @@ pub(super) fn check(config: &Config, layers: &Figment) -> Result<(), ConfigError
         (0.0..=1.0).contains(&config.memory_high_watermark),
         "memory_high_watermark",
         "a part of the memory from 0.0 (off) to 1.0",
+    )?;
+    require(
+        config.message_memory_bytes >= MESSAGE_MEMORY_BYTES_MIN,
+        "message_memory_bytes",
+        &format!("{MESSAGE_MEMORY_BYTES_MIN} or more"),
     )?;
     require(is_address(&amqp.bind), "amqp.bind", ADDRESS)?;
     require(

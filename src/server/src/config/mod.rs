@@ -47,6 +47,8 @@ pub struct Config {
     pub disk_free_limit_bytes: u64,
     /// Publishers are blocked while the server uses more than this part of the machine's memory; 0 is off.
     pub memory_high_watermark: f64,
+    /// Bytes of waiting messages that are kept in memory, over all queues; the rest is on disk only.
+    pub message_memory_bytes: u64,
     /// AMQP 0-9-1.
     pub amqp: Amqp,
     /// Management.
@@ -190,6 +192,7 @@ impl Default for Config {
             consumer_timeout_ms: 30 * 60 * 1000,
             disk_free_limit_bytes: 50_000_000,
             memory_high_watermark: 0.6,
+            message_memory_bytes: 256 << 20,
             amqp: Amqp::default(),
             http: Http::default(),
             store: Store::default(),

@@ -79,8 +79,12 @@ mod tests {
     fn who_came_too_late_learns_why() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), &Options::default()).unwrap();
-        let config =
-            BrokerConfig { default_user: "u".into(), default_password: "p".into(), loopback_users: Vec::new() };
+        let config = BrokerConfig {
+            default_user: "u".into(),
+            default_password: "p".into(),
+            loopback_users: Vec::new(),
+            message_memory_bytes: usize::MAX,
+        };
         let broker = Broker::open(store, &config, ExchangeTypes::default()).unwrap();
         let mut turn = broker.turn();
         broker.create_vhost(&mut turn, "v", VHostMetadata::default()).unwrap();

@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use leveret_store::{LogState, Options, Store, StoreError};
 use tempfile::TempDir;
 
-use super::support::{LOG, Part, commit, open, open_os, put, seqs};
+use super::support::{LOG, Part, commit, open, open_os, piece, put, seqs};
 
 #[test]
 fn everything_is_there_after_reopening() {
@@ -129,4 +129,16 @@ fn a_directory_that_cannot_be_made_is_named() {
     std::fs::write(&file, b"").unwrap();
     let error = Store::open(file.join("store"), &Options::default()).unwrap_err();
     assert!(matches!(error, StoreError::Unusable { .. }), "{error}");
+}
+
+#[test]
+fn transient_chunks_end_with_the_run() {
+    let directory = TempDir::new().unwrap();
+    for _ in 0..3 {
+        let store = open(&directory);
+        assert_eq!(store.read(LOG, 0, usize::MAX).unwrap().len(), 0);
+        commit(&store, |writes| writes.put_transient(LOG, 3, vec![piece(3..5)]));
+        assert_eq!(store.read(LOG, 0, usize::MAX).unwrap().len(), 1);
+        store.close().unwrap();
+    }
 }

@@ -159,3 +159,32 @@ fn damaged_values_are_errors_that_name_them() {
     let found = error(open(&directory).next_due(LOG).map(drop));
     assert_eq!(found, "due has a key that is none: 000000000000000700aa");
 }
+
+#[test]
+fn transient_chunks_lie_between_the_others() {
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory);
+    commit(&store, |writes| {
+        for log in neighbours() {
+            writes.put_transient(log, 0, vec![piece(0..50)]);
+        }
+        put(writes, LOG, 10..12);
+        writes.put_transient(LOG, 12, vec![piece(12..14), piece(16..17)]);
+        put(writes, LOG, 20..22);
+        writes.put_transient(LOG, 22, vec![piece(22..24)]);
+    });
+    let all = [vec![10, 11], vec![12, 13, 16], vec![20, 21], vec![22, 23]];
+    for (from_seq, skipped) in [(0, 0), (11, 0), (12, 1), (16, 1), (17, 2), (21, 2), (22, 3), (23, 3), (24, 4)] {
+        let chunks = store.read(LOG, from_seq, usize::MAX).unwrap();
+        assert_eq!(seqs(&chunks), all[skipped..], "from {from_seq}");
+        assert!(chunks.iter().all(|chunk| chunk.persistent == [10, 20].contains(&chunk.first_seq)));
+    }
+    commit(&store, |writes| writes.delete_transient(LOG, 12));
+    assert_eq!(seqs(&store.read(LOG, 12, 0).unwrap()), all[2..3]);
+    commit(&store, |writes| writes.delete_transient_log(LOG));
+    assert_eq!(seqs(&store.read(LOG, 0, usize::MAX).unwrap()), [vec![10, 11], vec![20, 21]]);
+    let [_, level, queue, _] = neighbours();
+    commit(&store, |writes| writes.delete_transient_queue(LOG.queue));
+    assert_eq!(store.read(level, 0, usize::MAX).unwrap().len(), 0);
+    assert_eq!(store.read(queue, 0, usize::MAX).unwrap().len(), 1);
+}

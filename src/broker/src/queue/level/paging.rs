@@ -8,6 +8,7 @@ use super::{FIRST_EPOCH, Level, Span};
 use crate::queue::{
     segment::Segment,
     state::{DeadLetterReason, DueChunk},
+    totals::Totals,
 };
 
 /// When an entry of the due index comes up whose messages are unacked, it is looked at again after this time: they
@@ -39,13 +40,20 @@ impl Level {
 
     /// Where nothing is left on disk, neither ranges nor counters go on saying so.
     fn settle_account(&mut self) {
-        if self.on_disk.count == 0 {
-            self.spans.remove_on_disk();
+        if self.on_disk.count == 0 || !self.spans.has_on_disk() {
+            self.ready -= self.on_disk;
+            self.missing += self.on_disk.count;
+            self.forget_on_disk();
         }
-        if !self.spans.has_on_disk() {
-            let missing = std::mem::take(&mut self.on_disk);
-            self.ready -= missing;
-            self.missing += missing.count;
+    }
+
+    /// Nothing is on disk that is not in a segment as well.
+    pub(super) fn forget_on_disk(&mut self) {
+        self.spans.remove_on_disk();
+        self.on_disk = Totals::default();
+        self.transient = Totals::default();
+        for segment in self.spans.segments().filter(|segment| !segment.persistent) {
+            self.transient += segment.live;
         }
     }
 
@@ -119,7 +127,7 @@ impl Level {
 
     /// Forgets records that can be read back until no more than `resident_bytes_max` are held: first those of messages
     /// that are all with consumers, then from the end of the queue.
-    pub(super) fn page_out(&mut self, resident_bytes_max: usize) {
+    pub(crate) fn page_out(&mut self, resident_bytes_max: usize) {
         for index in 0..self.spans.len() {
             if self.resident_bytes <= resident_bytes_max {
                 break;
@@ -135,15 +143,20 @@ impl Level {
             if !is_full && self.segments_without_data == 0 {
                 break;
             }
-            self.page_out_segment(index, is_full && index != head);
+            let is_needed = index == head && !self.is_larger_than(index, resident_bytes_max);
+            self.page_out_segment(index, is_full && !is_needed);
         }
+    }
+
+    fn is_larger_than(&self, index: usize, bytes: usize) -> bool {
+        self.spans.get(index).and_then(Span::segment).is_some_and(|segment| segment.bytes > bytes)
     }
 
     /// Replaces a segment by the knowledge that it is on disk, if that is all there is to know; else lets go of its
     /// records, if `may_drop_data`.
     fn page_out_segment(&mut self, index: usize, may_drop_data: bool) {
         let Some(segment) = self.spans.get(index).and_then(Span::segment) else { return };
-        let is_clean = segment.unacked.count == 0 && segment.changed_epoch <= self.durable_epoch;
+        let is_clean = segment.unacked.count == 0 && self.is_all_stored(segment);
         if !self.is_stored(segment) || segment.has_data() && !may_drop_data {
             return;
         }
@@ -154,6 +167,7 @@ impl Level {
         let Some(segment) = self.spans.get(index).and_then(Span::segment) else { return };
         let (has_data, bytes, live, due_key_ms) = (segment.has_data(), segment.bytes, segment.live, segment.due_key_ms);
         if has_data {
+            self.memory_bytes -= bytes;
             self.resident_bytes -= bytes;
         } else {
             self.segments_without_data -= 1;
@@ -184,6 +198,7 @@ impl Level {
         let is_stored = segment.written_epoch > 0 && segment.written_epoch <= durable_epoch;
         if is_stored && segment.has_data() {
             segment.drop_data();
+            self.memory_bytes -= segment.bytes;
             self.resident_bytes -= segment.bytes;
             self.segments_without_data += 1;
         }
@@ -201,7 +216,10 @@ impl Level {
                 let Some(segment) = self.spans.segment_at(index) else { return end_seq };
                 segment.refill(chunk);
                 self.segments_without_data -= 1;
-                if segment.written_epoch > 0 && segment.written_epoch <= durable_epoch {
+                self.memory_bytes += segment.bytes;
+                if segment.is_in_memory_only() {
+                    self.transient_bytes += segment.bytes;
+                } else if segment.written_epoch > 0 && segment.written_epoch <= durable_epoch {
                     self.resident_bytes += segment.bytes;
                 }
             }
@@ -214,6 +232,7 @@ impl Level {
         let Some(segment) = Segment::from_stored(chunk, FIRST_EPOCH) else { return };
         let (first_seq, is_empty) = (segment.first_seq, segment.live.count == 0);
         self.on_disk -= segment.live;
+        self.memory_bytes += segment.bytes;
         self.resident_bytes += segment.bytes;
         self.hint.merge(segment.floor);
         self.spans.split_in(index, segment);
@@ -261,7 +280,8 @@ impl Level {
 #[cfg(test)]
 impl Level {
     pub(crate) fn check(&self) {
-        let (mut ready, mut unacked, mut resident, mut without) = (self.on_disk, super::Totals::default(), 0, 0);
+        let (mut ready, mut unacked, mut resident, mut without) = (self.on_disk, Totals::default(), 0, 0);
+        let (mut memory, mut transient) = (0, 0);
         let (mut unwritten, mut first_unwritten) = (0, None);
         let mut end = 0;
         for span in self.spans.iter() {
@@ -276,8 +296,10 @@ impl Level {
                 unwritten += segment.live.count;
                 first_unwritten = first_unwritten.or(Some(segment.next_live(segment.first_seq, segment.end_seq())));
             }
-            if segment.has_data() && self.is_stored(segment) {
-                resident += segment.bytes;
+            if segment.has_data() {
+                memory += segment.bytes;
+                resident += if self.is_stored(segment) { segment.bytes } else { 0 };
+                transient += if segment.is_in_memory_only() { segment.bytes } else { 0 };
             }
             let parts = self.ready_ranges(segment.seqs()).flat_map(|part| segment.live_parts(part).collect::<Vec<_>>());
             let counted: u64 = parts.map(|part| part.end - part.start).sum();
@@ -285,9 +307,10 @@ impl Level {
         }
         assert_eq!((ready, unacked), (self.ready, self.unacked));
         assert_eq!((resident, without), (self.resident_bytes, self.segments_without_data));
+        assert_eq!((memory, transient), (self.memory_bytes, self.transient_bytes));
         assert_eq!((unwritten, first_unwritten), (self.unwritten.count(), self.unwritten.first_seq()));
         assert!(unwritten == 0 || self.is_touched());
-        assert!(self.spans.has_on_disk() || self.on_disk == super::Totals::default());
+        assert!(self.spans.has_on_disk() || self.on_disk == Totals::default());
     }
 
     /// Spans and segments with records, for tests of paging.

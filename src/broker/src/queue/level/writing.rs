@@ -13,6 +13,12 @@ pub(crate) trait LogWriter {
     fn put_chunk(&mut self, log: LogId, first_seq: u64, pieces: Vec<Piece>);
     /// See [`Writes::delete_chunk`].
     fn delete_chunk(&mut self, log: LogId, first_seq: u64);
+    /// See [`Writes::put_transient`].
+    fn put_transient(&mut self, log: LogId, first_seq: u64, pieces: Vec<Piece>);
+    /// See [`Writes::delete_transient`].
+    fn delete_transient(&mut self, log: LogId, first_seq: u64);
+    /// See [`Writes::delete_transient_log`].
+    fn delete_transient_log(&mut self, log: LogId);
     /// See [`Writes::put_marks`].
     fn put_marks(&mut self, log: LogId, first_seq: u64, marks: Marks);
     /// See [`Writes::put_due`].
@@ -32,6 +38,18 @@ impl LogWriter for Writes {
 
     fn delete_chunk(&mut self, log: LogId, first_seq: u64) {
         self.delete_chunk(log, first_seq);
+    }
+
+    fn put_transient(&mut self, log: LogId, first_seq: u64, pieces: Vec<Piece>) {
+        self.put_transient(log, first_seq, pieces);
+    }
+
+    fn delete_transient(&mut self, log: LogId, first_seq: u64) {
+        self.delete_transient(log, first_seq);
+    }
+
+    fn delete_transient_log(&mut self, log: LogId) {
+        self.delete_transient_log(log);
     }
 
     fn put_marks(&mut self, log: LogId, first_seq: u64, marks: Marks) {
@@ -66,6 +84,10 @@ pub(super) struct Pending {
     changed: Vec<u64>,
     /// Chunks that are done with.
     pub(super) deleted: Vec<u64>,
+    /// The same of transient ones.
+    deleted_transient: Vec<u64>,
+    /// Transient segments that the commit under way writes, by first sequence number.
+    pub(super) spilled: Vec<u64>,
     /// Changes of the due index: chunk, old entry, new entry.
     due_moves: Vec<(u64, Option<u64>, Option<u64>)>,
     /// The counters as last written.
@@ -107,17 +129,25 @@ impl Level {
     }
 
     /// Hands everything to be written to `writer`.
-    pub(crate) fn collect(&mut self, queue: u64, writer: &mut impl LogWriter) {
+    /// Of transient messages at most `transient_bytes_max` stay in memory only.
+    pub(crate) fn collect(&mut self, queue: u64, transient_bytes_max: usize, writer: &mut impl LogWriter) {
         let log = LogId { queue, level: self.number };
         self.writing.touched = false;
         if std::mem::take(&mut self.writing.erase) {
             writer.delete_log(log);
+            if self.has_spilled {
+                writer.delete_transient_log(log);
+            }
         }
         for key in self.writing.deleted.drain(..) {
             writer.delete_chunk(log, key);
         }
+        for key in self.writing.deleted_transient.drain(..) {
+            writer.delete_transient(log, key);
+        }
         self.collect_marks(log, writer);
         self.collect_new(log, writer);
+        self.spill(log, transient_bytes_max, writer);
         for (key, old_ms, new_ms) in self.writing.due_moves.drain(..) {
             if let Some(old_ms) = old_ms {
                 writer.delete_due(log, old_ms, key);
@@ -139,13 +169,14 @@ impl Level {
         self.durable_epoch = self.epoch - 1;
         let durable_epoch = self.durable_epoch;
         let new = self.spans.segments_from(in_flight_from);
-        let new_bytes: usize = new.filter(|new| new.written_epoch == durable_epoch).map(|new| new.bytes).sum();
-        self.resident_bytes += new_bytes;
+        let new = new.filter(|new| new.persistent && new.written_epoch == durable_epoch);
+        self.resident_bytes += new.map(|new| new.bytes).sum::<usize>();
+        self.spilled();
         if std::mem::take(&mut self.due_entries_pending) {
             // What was found is gone from the index; what else is due can be seen now.
             self.disk_due_ms = 0;
         }
-        if self.writing.has_holes && self.writing.deleted.is_empty() {
+        if self.writing.has_holes && self.writing.deleted.is_empty() && self.writing.deleted_transient.is_empty() {
             self.writing.has_holes = false;
             self.spans.merge_over_gaps();
         }
@@ -158,6 +189,9 @@ impl Level {
         for segment in self.spans.segments_mut().filter(|segment| segment.written_epoch > 0) {
             if segment.has_data() && segment.written_epoch <= durable_epoch {
                 self.resident_bytes -= segment.bytes;
+            }
+            if segment.has_data() && !segment.persistent {
+                self.transient_bytes += segment.bytes;
             }
             if !segment.has_data() {
                 self.wanted.push(segment.key);
@@ -184,13 +218,21 @@ impl Level {
     /// The segment at `index` is settled altogether.
     pub(super) fn finish_segment(&mut self, index: usize) {
         let Some(segment) = self.spans.get(index).and_then(Span::segment) else { return };
+        let bytes = segment.bytes;
         if !segment.has_data() {
             self.segments_without_data -= 1;
-        } else if self.is_stored(segment) {
-            self.resident_bytes -= segment.bytes;
+        } else {
+            self.memory_bytes -= bytes;
+            if self.is_stored(segment) {
+                self.resident_bytes -= bytes;
+            } else if segment.is_in_memory_only() {
+                self.transient_bytes -= bytes;
+            }
         }
         if segment.written_epoch > 0 {
-            self.writing.deleted.push(segment.key);
+            let deleted =
+                if segment.persistent { &mut self.writing.deleted } else { &mut self.writing.deleted_transient };
+            deleted.push(segment.key);
             if segment.due_key_ms.is_some() {
                 self.writing.due_moves.push((segment.key, segment.due_key_ms, None));
             }
@@ -206,8 +248,10 @@ impl Level {
         let Some(segment) = self.spans.segment_at(index) else { return };
         if segment.written_epoch > 0 && segment.changed_epoch != epoch {
             segment.changed_epoch = epoch;
-            self.writing.changed.push(segment.first_seq);
-            self.writing.touched = true;
+            if segment.persistent {
+                self.writing.changed.push(segment.first_seq);
+                self.writing.touched = true;
+            }
         }
     }
 

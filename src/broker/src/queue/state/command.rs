@@ -102,6 +102,8 @@ pub enum Command {
         /// How.
         outcome: Outcome,
     },
+    /// What is in memory beyond the queue's share of it goes.
+    Relieve,
     /// A window that was found empty may have room again.
     Resume,
     /// All ready messages go.

@@ -159,8 +159,8 @@ impl State {
     }
 
     fn append_run(&mut self, level: u8, arrival: Arrival, awaited_from: u64) {
-        let segment_bytes = self.sizing.segment_bytes;
-        self.level_mut(level).append(arrival, awaited_from, segment_bytes);
+        let sizing = self.sizing;
+        self.level_mut(level).append(arrival, awaited_from, &sizing);
     }
 
     fn level_for(&self, prefix: Prefix) -> u8 {

@@ -75,8 +75,14 @@ pub(super) struct Rig {
 }
 
 /// Sizes so small that paging happens with a handful of messages.
-pub(super) const TINY: Sizing =
-    Sizing { segment_bytes: 150, resident_bytes: 300, load_bytes: 200, share_bytes: 100, loads_per_step: 4 };
+pub(super) const TINY: Sizing = Sizing {
+    segment_bytes: 150,
+    resident_bytes: 300,
+    transient_bytes: 300,
+    load_bytes: 200,
+    share_bytes: 100,
+    loads_per_step: 4,
+};
 
 pub(super) fn durable() -> Nature {
     Nature { queue: 7, durable: true, ..Nature::default() }
@@ -186,6 +192,7 @@ impl Rig {
     /// The server dies and starts again; what was not written is lost.
     pub(super) fn crash(&mut self) -> Output {
         self.in_flight = None;
+        self.store.transient.clear();
         let logs = self.store.logs.iter().map(|(log, state)| (*log, *state)).collect();
         let settings = self.state.settings().clone();
         self.state = State::recover(self.nature, settings, self.sizing, logs);

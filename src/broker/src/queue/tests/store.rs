@@ -13,6 +13,7 @@ use crate::queue::{DueChunk, level::LogWriter};
 #[derive(Clone, Debug, Default)]
 pub(super) struct FakeStore {
     pub(super) chunks: BTreeMap<(LogId, u64), Vec<u8>>,
+    pub(super) transient: BTreeMap<(LogId, u64), Vec<u8>>,
     pub(super) marks: BTreeMap<(LogId, u64), Marks>,
     pub(super) due: BTreeSet<(LogId, u64, u64)>,
     pub(super) logs: BTreeMap<LogId, LogState>,
@@ -28,6 +29,9 @@ pub(super) struct Cut {
 enum Change {
     Chunk(LogId, u64, Vec<Piece>),
     NoChunk(LogId, u64),
+    Transient(LogId, u64, Vec<Piece>),
+    NoTransient(LogId, u64),
+    NoTransientLog(LogId),
     Marks(LogId, u64, Marks),
     Due(LogId, u64, u64),
     NoDue(LogId, u64, u64),
@@ -43,6 +47,19 @@ impl LogWriter for Cut {
 
     fn delete_chunk(&mut self, log: LogId, first_seq: u64) {
         self.changes.push(Change::NoChunk(log, first_seq));
+    }
+
+    fn put_transient(&mut self, log: LogId, first_seq: u64, pieces: Vec<Piece>) {
+        assert_eq!(first_seq, pieces[0].first_seq, "a chunk is named by its first record");
+        self.changes.push(Change::Transient(log, first_seq, pieces));
+    }
+
+    fn delete_transient(&mut self, log: LogId, first_seq: u64) {
+        self.changes.push(Change::NoTransient(log, first_seq));
+    }
+
+    fn delete_transient_log(&mut self, log: LogId) {
+        self.changes.push(Change::NoTransientLog(log));
     }
 
     fn put_marks(&mut self, log: LogId, first_seq: u64, marks: Marks) {
@@ -78,6 +95,14 @@ impl FakeStore {
                     self.chunks.remove(&(log, seq)).expect("only chunks that are there are deleted");
                     self.marks.remove(&(log, seq));
                 }
+                Change::Transient(log, seq, pieces) => {
+                    let old = self.transient.insert((log, seq), encode_chunk(seq, &pieces));
+                    assert!(old.is_none(), "transient chunk {seq} written twice");
+                }
+                Change::NoTransient(log, seq) => {
+                    self.transient.remove(&(log, seq)).expect("only chunks that are there are deleted");
+                }
+                Change::NoTransientLog(log) => self.transient.retain(|(other, _), _| *other != log),
                 Change::Marks(log, seq, marks) => {
                     assert!(self.chunks.contains_key(&(log, seq)), "marks of no chunk");
                     self.marks.insert((log, seq), marks);
@@ -104,6 +129,13 @@ impl FakeStore {
         let value = self.chunks.get(&(log, first_seq))?.clone();
         let mut chunk = decode_chunk(first_seq, value).expect("a chunk that was written can be read");
         chunk.marks = self.marks.get(&(log, first_seq)).cloned().unwrap_or_default();
+        Some(chunk)
+    }
+
+    fn transient_chunk(&self, log: LogId, first_seq: u64) -> Option<StoredChunk> {
+        let value = self.transient.get(&(log, first_seq))?.clone();
+        let mut chunk = decode_chunk(first_seq, value).expect("a chunk that was written can be read");
+        chunk.persistent = false;
         Some(chunk)
     }
 
@@ -149,7 +181,11 @@ impl FakeStore {
     }
 
     fn chunks_in(&self, log: LogId, seqs: Range<u64>) -> impl DoubleEndedIterator<Item = StoredChunk> + '_ {
-        let keys = self.chunks.range((log, seqs.start)..(log, seqs.end));
-        keys.filter_map(move |((_, first_seq), _)| self.chunk(log, *first_seq))
+        let firsts = (log, seqs.start)..(log, seqs.end);
+        let persistent = self.chunks.range(firsts.clone()).filter_map(move |((_, seq), _)| self.chunk(log, *seq));
+        let transient = self.transient.range(firsts).filter_map(move |((_, seq), _)| self.transient_chunk(log, *seq));
+        let both: BTreeMap<u64, StoredChunk> =
+            persistent.chain(transient).map(|chunk| (chunk.first_seq, chunk)).collect();
+        both.into_values()
     }
 }

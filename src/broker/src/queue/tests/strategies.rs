@@ -84,10 +84,12 @@ pub(super) fn nature() -> impl Strategy<Value = Nature> {
 }
 
 pub(super) fn sizing() -> impl Strategy<Value = Sizing> {
-    (60usize..400, 1usize..800, 1usize..400, 0usize..300, 1u32..5).prop_map(
-        |(segment_bytes, resident_bytes, load_bytes, share_bytes, loads_per_step)| Sizing {
+    let transient_bytes = prop_oneof![Just(usize::MAX), 0usize..600];
+    (60usize..400, 1usize..800, transient_bytes, 1usize..400, 0usize..300, 1u32..5).prop_map(
+        |(segment_bytes, resident_bytes, transient_bytes, load_bytes, share_bytes, loads_per_step)| Sizing {
             segment_bytes,
             resident_bytes,
+            transient_bytes,
             load_bytes,
             share_bytes,
             loads_per_step,
