@@ -27,6 +27,7 @@ mod pending;
 mod poison;
 mod read;
 mod records;
+mod space;
 mod statistics;
 mod store;
 mod transient;

@@ -1,5 +1,7 @@
 //! How a store behaves and how much it may use.
 
+use std::time::Duration;
+
 /// When a waiter is told that its changes are durable.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SyncMode {
@@ -28,6 +30,8 @@ pub struct Options {
     pub open_files: u16,
     /// Background threads for writing out and compacting. Default: 2.
     pub background_jobs: u8,
+    /// Time between two looks at how much of the disk is used in vain. Default: 5 seconds.
+    pub sweep_interval: Duration,
 }
 
 impl Default for Options {
@@ -40,6 +44,7 @@ impl Default for Options {
             cache_bytes: 32 << 20,
             open_files: 512,
             background_jobs: 2,
+            sweep_interval: Duration::from_secs(5),
         }
     }
 }

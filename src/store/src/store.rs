@@ -15,6 +15,7 @@ use crate::error::{CommitError, StoreError};
 use crate::log::{LogId, LogState};
 use crate::options::Options;
 use crate::read::CatalogueRecord;
+use crate::space::Sweeper;
 use crate::statistics::Statistics;
 
 /// An open store. Reads see what has been committed; changes go through [`turn`](Self::turn).
@@ -24,6 +25,8 @@ use crate::statistics::Statistics;
 pub struct Store {
     core: Arc<Core>,
     committer: Mutex<Option<JoinHandle<()>>>,
+    sweeper: Arc<Sweeper>,
+    sweeping: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Store {
@@ -36,7 +39,11 @@ impl Store {
         let core = Arc::new(Core::new(engine, options.sync));
         let committer = committer::start(Arc::clone(&core))
             .map_err(|error| StoreError::Engine { doing: "starting the committer", reason: error.to_string() })?;
-        Ok(Self { core, committer: Mutex::new(Some(committer)) })
+        let sweeper = Arc::new(Sweeper::default());
+        let sweeping = sweeper
+            .start(Arc::clone(&core), options.sweep_interval)
+            .map_err(|error| StoreError::Engine { doing: "starting the sweeper", reason: error.to_string() })?;
+        Ok(Self { core, committer: Mutex::new(Some(committer)), sweeper, sweeping: Mutex::new(Some(sweeping)) })
     }
 
     /// All catalogue records, in the order of their keys.
@@ -136,7 +143,18 @@ impl Store {
         {
             self.core.poison.set("the committer panicked");
         }
+        self.stop_sweeping();
         self.core.poison.check()
+    }
+
+    fn stop_sweeping(&self) {
+        self.sweeper.stop();
+        if let Some(thread) = self.sweeping.lock().take() {
+            self.core.engine.db.cancel_all_background_work(false);
+            if thread.join().is_err() {
+                tracing::error!("the sweeper panicked");
+            }
+        }
     }
 
     /// Why the store has failed, if it has.

@@ -9,4 +9,5 @@ mod failing;
 mod opening;
 mod reading;
 mod settling;
+mod space;
 mod support;

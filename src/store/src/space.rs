@@ -1,0 +1,141 @@
+//! Gives the disk back what consumers have emptied.
+//!
+//! The engine forgets deleted chunks when it next merges the files they are in, and it merges files when there are many
+//! new ones. After a backlog is drained there are none: what was deleted would stay for days. So once in a while a
+//! thread compares what the files hold with what lives, and has all of them merged when most of it is gone.
+//!
+//! Not taken: deleting whole files by range of keys (a file with the deletion may go while one with what it deletes
+//! stays, and that would be there again), and counting deleted bytes (the counters of the logs say what lives).
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use rocksdb::CompactOptions;
+
+use crate::committer::Core;
+use crate::engine::Engine;
+use crate::error::StoreError;
+use crate::keys::Family;
+
+/// So much may always be lying about.
+const DEAD_BYTES_MIN: u64 = 32 << 20;
+
+/// What a record has beside its body, about: exchange, routing key, properties.
+const RECORD_BYTES: u64 = 64;
+
+/// The families that queues fill and empty.
+const FAMILIES: [Family; 3] = [Family::Chunks, Family::Marks, Family::Due];
+
+/// The thread that looks after it, and the way to end it.
+#[derive(Default)]
+pub(crate) struct Sweeper {
+    stopped: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Sweeper {
+    /// Starts the thread.
+    pub(crate) fn start(self: &Arc<Self>, core: Arc<Core>, interval: Duration) -> io::Result<JoinHandle<()>> {
+        let sweeper = Arc::clone(self);
+        std::thread::Builder::new().name("leveret-sweep".to_owned()).spawn(move || sweeper.run(&core.engine, interval))
+    }
+
+    /// Has the thread end soon; what the engine merges for it just now is given up.
+    pub(crate) fn stop(&self) {
+        *self.stopped.lock() = true;
+        self.changed.notify_one();
+    }
+
+    fn run(&self, engine: &Engine, interval: Duration) {
+        let mut live_before = 0;
+        while !self.is_stopped_within(interval) {
+            match engine.space() {
+                Ok(space) => {
+                    if space.is_worth_sweeping(live_before) {
+                        engine.sweep(space);
+                    }
+                    live_before = space.live_bytes;
+                }
+                Err(error) => tracing::error!(%error, "cannot tell how much of the disk is used in vain"),
+            }
+        }
+    }
+
+    fn is_stopped_within(&self, time: Duration) -> bool {
+        let mut stopped = self.stopped.lock();
+        if !*stopped {
+            self.changed.wait_for(&mut stopped, time);
+        }
+        *stopped
+    }
+}
+
+/// What messages take on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Space {
+    /// In all files.
+    file_bytes: u64,
+    /// Of what lives, about.
+    live_bytes: u64,
+}
+
+impl Space {
+    /// Whether to merge all files: that costs what lives and gains what does not. What consumers are just emptying will
+    /// cost less in a moment.
+    fn is_worth_sweeping(self, live_bytes_before: u64) -> bool {
+        let dead_bytes = self.file_bytes.saturating_sub(self.live_bytes);
+        let is_being_emptied = self.live_bytes < live_bytes_before / 10 * 9;
+        dead_bytes > DEAD_BYTES_MIN + 2 * self.live_bytes && (!is_being_emptied || self.live_bytes < DEAD_BYTES_MIN)
+    }
+}
+
+impl Engine {
+    fn space(&self) -> Result<Space, StoreError> {
+        let file_bytes = FAMILIES.iter().map(|&family| self.file_bytes(family)).sum();
+        if file_bytes <= DEAD_BYTES_MIN {
+            return Ok(Space { file_bytes, live_bytes: 0 });
+        }
+        let logs = self.logs()?;
+        let live_bytes = logs.iter().map(|(_, log)| log.bytes.saturating_add(log.count.saturating_mul(RECORD_BYTES)));
+        Ok(Space { file_bytes, live_bytes: live_bytes.fold(0, u64::saturating_add) })
+    }
+
+    fn file_bytes(&self, family: Family) -> u64 {
+        let property = self.db.property_int_value_cf(self.family(family), rocksdb::properties::TOTAL_SST_FILES_SIZE);
+        property.ok().flatten().unwrap_or(0)
+    }
+
+    /// Deletions are in memory as long as there are few of them: they have to be in files to meet what they delete.
+    fn sweep(&self, before: Space) {
+        let mut options = CompactOptions::default();
+        options.set_exclusive_manual_compaction(false);
+        for family in FAMILIES {
+            if let Err(error) = self.db.flush_cf(self.family(family)) {
+                tracing::warn!(%error, family = family.name(), "cannot write out what was deleted");
+                return;
+            }
+            self.db.compact_range_cf_opt(self.family(family), None::<&[u8]>, None::<&[u8]>, &options);
+        }
+        let after_bytes = FAMILIES.iter().map(|&family| self.file_bytes(family)).sum::<u64>();
+        tracing::debug!(before_bytes = before.file_bytes, after_bytes, "gave space back to the disk");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_files_are_merged_when_most_is_gone_and_consumers_rest() {
+        const GIB: u64 = 1 << 30;
+        let is_worth = |file_bytes, live_bytes, before| Space { file_bytes, live_bytes }.is_worth_sweeping(before);
+        assert!(!is_worth(DEAD_BYTES_MIN, 0, 0), "a little may lie about");
+        assert!(is_worth(10 * GIB, GIB, GIB));
+        assert!(!is_worth(10 * GIB, 4 * GIB, 4 * GIB), "too much lives");
+        assert!(!is_worth(10 * GIB, GIB, 2 * GIB), "they are at it");
+        assert!(is_worth(10 * GIB, 0, 2 * GIB), "they have done");
+    }
+}
