@@ -12,7 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     alarms::{self, Thresholds},
     config::{Config, MANAGEMENT, Sync},
-    connection::{Shared, Timings, Tuning},
+    connection::{Room, Shared, Timings, Tuning},
     listener,
     management::{self, Front},
     registry::Connections,
@@ -252,6 +252,7 @@ fn shared(config: &Config, broker: &Arc<Broker>, connections: &Arc<Connections>)
             consumer_timeout_ms: config.consumer_timeout_ms,
         }),
         offer: Tuning { frame_max: amqp.frame_max, channel_max: amqp.channel_max, heartbeat_s: amqp.heartbeat },
+        room: Room::new(amqp.incomplete_bytes_max, amqp.message_bytes_max),
         outbox_bytes: amqp.outbox_bytes,
         connection_max: usize::try_from(amqp.connection_max).unwrap_or(usize::MAX),
         cluster_name: config.cluster_name.clone(),

@@ -100,6 +100,14 @@ impl Assembly {
         if self.expects == Expects::Header { Ok(()) } else { Err(self.unexpected()) }
     }
 
+    /// Bytes of the body that are to come, if one is.
+    pub(super) fn body_left(&self) -> Option<u64> {
+        match self.expects {
+            Expects::Body { left } => Some(left),
+            Expects::Method | Expects::Header => None,
+        }
+    }
+
     /// Takes a body frame's payload.
     ///
     /// # Errors

@@ -40,6 +40,7 @@ use leveret_broker::{
 };
 
 use crate::{
+    connection::Taken,
     session::{ChannelId, Session},
     step::Step,
     tally::ChannelPlace,
@@ -57,6 +58,9 @@ use unacked::Unacked;
 pub(crate) use delivery::give_back;
 pub(crate) use reply_to::{Reply, ReplyConsumers};
 pub(crate) use stats::ChannelStats;
+
+/// Larger bodies are large ones where the peers have agreed on no limit for frames.
+const FRAME_MAX_DEFAULT: u32 = 128 * 1024;
 
 /// What the connection has to do after a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +80,8 @@ pub(crate) struct Channel {
     /// Class and method id of what is being done, for the close method if it fails.
     method: (u16, u16),
     assembly: Assembly,
+    /// For the message that is coming in, where it is a large one.
+    room: Option<Taken>,
     permissions: Permissions,
     publisher: Publisher,
     /// Publishes that a queue refused in the open batch, by sequence number.
@@ -109,6 +115,7 @@ impl Channel {
             stats: Arc::default(),
             method: (0, 0),
             assembly: Assembly::new(session.limits.message_bytes_max),
+            room: None,
             permissions: Permissions::new(&session),
             publisher: Publisher::new(Arc::clone(&session.vhost)),
             refused: Vec::new(),
@@ -183,6 +190,22 @@ impl Channel {
         }
     }
 
+    /// The bytes of the body that is to come, where it takes several frames of the negotiated size.
+    pub(crate) fn bytes_to_gather(&self) -> Option<u64> {
+        let frame_max = if self.session.frame_max == 0 { FRAME_MAX_DEFAULT } else { self.session.frame_max };
+        self.assembly.body_left().filter(|left| *left > u64::from(frame_max))
+    }
+
+    /// There is room for the body that is to come.
+    pub(crate) fn take_room(&mut self, taken: Taken) {
+        self.room = Some(taken);
+    }
+
+    /// Whether a large message is incomplete.
+    pub(crate) fn has_room(&self) -> bool {
+        self.room.is_some()
+    }
+
     /// Handles a content body frame.
     ///
     /// # Errors
@@ -190,7 +213,11 @@ impl Channel {
     pub(crate) fn body(&mut self, payload: &[u8], step: &mut Step<'_, '_>) -> Result<(), Error> {
         match self.assembly.body(payload)? {
             Assembled::Complete => self.publish(payload, step),
-            Assembled::Gathered => self.publish_gathered(step),
+            Assembled::Gathered => {
+                let published = self.publish_gathered(step);
+                self.room = None;
+                published
+            }
             Assembled::Incomplete => Ok(()),
         }
     }

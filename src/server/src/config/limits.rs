@@ -54,6 +54,11 @@ pub(super) fn check(config: &Config, layers: &Figment) -> Result<(), ConfigError
         &format!("from 1 to {MESSAGE_BYTES_MAX_MAX}"),
     )?;
     require(
+        amqp.incomplete_bytes_max >= amqp.message_bytes_max,
+        "amqp.incomplete_bytes_max",
+        "at least amqp.message_bytes_max",
+    )?;
+    require(
         amqp.transaction_bytes_max >= amqp.message_bytes_max,
         "amqp.transaction_bytes_max",
         "at least amqp.message_bytes_max",

@@ -83,6 +83,8 @@ pub struct Amqp {
     pub unacked_max_per_channel: u32,
     /// The body of a message, in bytes.
     pub message_bytes_max: u64,
+    /// Messages of several frames that are not complete, over all connections, in bytes.
+    pub incomplete_bytes_max: u64,
     /// The bodies of one open transaction, in bytes.
     pub transaction_bytes_max: u64,
     /// Deliveries that wait for a slow reader, in bytes for each connection.
@@ -214,6 +216,7 @@ impl Default for Amqp {
             consumer_max_per_channel: 65_535,
             unacked_max_per_channel: 1_000_000,
             message_bytes_max: 16 << 20,
+            incomplete_bytes_max: 256 << 20,
             transaction_bytes_max: 256 << 20,
             outbox_bytes: 1 << 20,
         }

@@ -154,6 +154,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
     }
 
     fn take_input(&mut self, context: &mut Context<'_>) -> Result<Progress, Ending> {
+        if self.take_room(context) {
+            return Ok(true);
+        }
         if !self.wants_input() {
             self.heartbeat.heard(Instant::now());
             return Ok(false);
@@ -171,6 +174,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
                 Ok(true)
             }
             Poll::Ready(Err(error)) => Err(self.failed(error)),
+        }
+    }
+
+    fn take_room(&mut self, context: &mut Context<'_>) -> Progress {
+        match self.open.room.poll(context) {
+            Poll::Ready(Some((channel, taken))) => {
+                self.open.room_taken(channel, taken);
+                true
+            }
+            Poll::Ready(None) | Poll::Pending => false,
         }
     }
 
@@ -287,6 +300,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
             let session = std::sync::Arc::clone(&self.open.session);
             let turn = &mut session.broker.turn();
             self.open.tick(turn, &mut self.transport.outbox);
+            self.open.check_room(turn, &mut self.transport.outbox);
             self.open.flush(turn, &mut self.transport.outbox);
         }
     }

@@ -132,13 +132,18 @@ impl Open {
                     Ok(()) => {
                         let header =
                             ContentHeader::decode(frame.payload).map_err(|error| Failure::malformed(&error))?;
-                        channel.header(&header, step)
+                        let begun = channel.header(&header, step);
+                        let (ids, gathered) = (channel.failing_method(), channel.bytes_to_gather());
+                        let found =
+                            begun.and_then(|()| gathered.map_or(Ok(()), |bytes| self.find_room(frame.channel, bytes)));
+                        return found.map_err(|error| Failure { error, ids });
                     }
                     Err(error) => Err(error),
                 }
             }
             FrameKind::Body => {
                 self.content_bytes += frame.payload.len() as u64;
+                self.room.progress();
                 channel.body(frame.payload, step)
             }
             FrameKind::Heartbeat => return Err(Failure::unexpected_frame(frame)),

@@ -22,6 +22,7 @@ mod heartbeat;
 mod open;
 mod post;
 mod properties;
+mod room;
 mod sasl;
 mod transport;
 mod tune;
@@ -38,7 +39,6 @@ use tokio::{
     sync::mpsc,
 };
 
-pub(crate) use self::tune::Tuning;
 use self::{
     drive::Drive,
     failure::Ending,
@@ -46,6 +46,10 @@ use self::{
     handshake::{Admitted, Gate, Handshake, INITIAL_FRAME_MAX, Progress, Stop},
     open::Open,
     transport::Transport,
+};
+pub(crate) use self::{
+    room::{Room, Taken},
+    tune::Tuning,
 };
 use crate::{
     channel::ReplyConsumers,
@@ -71,6 +75,8 @@ pub(crate) struct Shared {
     pub(crate) reply_consumers: Arc<ReplyConsumers>,
     /// What one connection may spend.
     pub(crate) limits: Arc<Limits>,
+    /// For messages that are not complete.
+    pub(crate) room: Room,
     /// Offered in connection.tune.
     pub(crate) offer: Tuning,
     /// Bytes of deliveries that wait for a slow reader.
@@ -217,7 +223,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Handshaking<S> {
             mailbox,
             registration,
         };
-        let open = Open::new(Arc::new(session), tuning.channel_max, place);
+        let open = Open::new(Arc::new(session), tuning.channel_max, place, shared.room.clone());
         let mut drive = Drive::new(transport, open, mail, tuning.heartbeat_s, shared.timings);
         let ending = drive.run().await;
         (drive.transport, ending)

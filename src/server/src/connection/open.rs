@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
-use leveret_broker::Turn;
+use leveret_amqp::ReplyCode;
+use leveret_broker::{Error, Turn};
 
 use super::{
     blocking::Blocking,
     channels::Channels,
     failure::{Ending, Failure},
     flow::Ahead,
+    room::{Room, RoomOf, Taken},
 };
 use crate::{
     mail::Mail,
@@ -52,11 +54,12 @@ pub(super) struct Open {
     /// Bytes of content in the present batch.
     pub(super) content_bytes: u64,
     pub(super) blocking: Blocking,
+    pub(super) room: RoomOf,
 }
 
 impl Open {
     /// A connection whose handshake is done.
-    pub(super) fn new(session: Arc<Session>, channel_max: u16, place: ConnectionPlace) -> Self {
+    pub(super) fn new(session: Arc<Session>, channel_max: u16, place: ConnectionPlace, room: Room) -> Self {
         Self {
             place: Some(place),
             blocking: Blocking::new(session.registration.alarm()),
@@ -68,6 +71,7 @@ impl Open {
             notices_after_held: Vec::new(),
             ahead: Ahead::default(),
             content_bytes: 0,
+            room: RoomOf::new(room),
         }
     }
 
@@ -78,6 +82,7 @@ impl Open {
                 !self.held.is_waiting()
                     && !self.blocking.is_blocked()
                     && !self.ahead.is_too_far()
+                    && !self.room.is_waiting()
                     && outbox.unpaid() < UNPAID_BYTES_MAX
             }
             Phase::Closing(_) => true,
@@ -120,6 +125,37 @@ impl Open {
         }
         self.session.vhost.release_connection(turn, self.session.connection_id);
         self.place = None;
+    }
+
+    /// A large message has begun on a channel: its body is read once there is room for it. Where another of the
+    /// connection's is incomplete it must have room at once, since the other could not go on either.
+    pub(super) fn find_room(&mut self, channel: u16, body_bytes: u64) -> Result<(), Error> {
+        let has_others = self.channels.all_open().any(|(_, other)| other.has_room());
+        if !has_others {
+            self.room.ask(channel, body_bytes);
+            return Ok(());
+        }
+        let Some(taken) = self.room.try_take(body_bytes) else {
+            let text = "no room for another incomplete message; finish one before the next, or try again later";
+            return Err(Error::new(ReplyCode::ContentTooLarge, text));
+        };
+        self.room_taken(channel, taken);
+        Ok(())
+    }
+
+    /// There is room for the message that has begun on a channel.
+    pub(super) fn room_taken(&mut self, channel: u16, taken: Taken) {
+        if let Some(channel) = self.channels.open(channel) {
+            channel.take_room(taken);
+        }
+    }
+
+    /// Closes a connection that keeps room which others may need, and makes no use of it.
+    pub(super) fn check_room(&mut self, turn: &mut Turn<'_>, outbox: &mut Outbox) {
+        if self.channels.all_open().any(|(_, channel)| channel.has_room()) && self.room.is_stuck() {
+            let text = "a message stayed incomplete while room for incomplete messages was short";
+            self.close_if_running(Failure::general(ReplyCode::ConnectionForced, text), turn, outbox);
+        }
     }
 
     /// Whether there is something to look after by the clock.

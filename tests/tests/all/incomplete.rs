@@ -1,0 +1,110 @@
+//! Large messages that have begun to come in and do not go on.
+
+use std::io;
+use std::sync::Arc;
+
+use lapin::BasicProperties;
+use lapin::options::BasicPublishOptions;
+use leveret_tests::{Broker, Client, within};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+const MESSAGE_BYTES: usize = 900 * 1024;
+
+/// Room for one large message.
+async fn small_broker() -> Broker {
+    Broker::start(&["--set", "amqp.message_bytes_max=1048576", "--set", "amqp.incomplete_bytes_max=1048576"]).await
+}
+
+/// A way to the broker on which a client's bytes stop after a while.
+struct Way {
+    uri: String,
+    /// Told when they have stopped.
+    stopped: Arc<Notify>,
+    /// Lets the rest go.
+    go_on: Arc<Notify>,
+    relay: JoinHandle<io::Result<()>>,
+}
+
+impl Way {
+    async fn stopping_after(bytes: u64, broker: &Broker) -> Self {
+        let address = broker.uri().rsplit('@').next().unwrap().to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("amqp://guest:guest@{}", listener.local_addr().unwrap());
+        let (stopped, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (tell, told) = (Arc::clone(&stopped), Arc::clone(&go_on));
+        let relay = tokio::spawn(async move {
+            let (mut client, _) = listener.accept().await?;
+            let mut server = TcpStream::connect(address).await?;
+            let (mut from_client, mut to_client) = client.split();
+            let (mut from_server, mut to_server) = server.split();
+            let forward = async {
+                tokio::io::copy(&mut (&mut from_client).take(bytes), &mut to_server).await?;
+                tell.notify_one();
+                told.notified().await;
+                tokio::io::copy(&mut from_client, &mut to_server).await
+            };
+            tokio::try_join!(forward, tokio::io::copy(&mut from_server, &mut to_client)).map(|_| ())
+        });
+        Self { uri, stopped, go_on, relay }
+    }
+}
+
+async fn publish(client: &Client, queue: &str, body: Vec<u8>) {
+    let channel = client.confirm_channel().await;
+    let options = BasicPublishOptions::default();
+    let confirm = channel.basic_publish("".into(), queue.into(), options, &body, BasicProperties::default()).await;
+    assert!(confirm.unwrap().await.unwrap().is_ack());
+}
+
+#[tokio::test]
+async fn who_finds_no_room_waits_and_small_messages_pass() {
+    let broker = small_broker().await;
+    if !broker.is_ours() {
+        return;
+    }
+    let way = Way::stopping_after(300 * 1024, &broker).await;
+    let other = broker.client().await;
+    let queue = other.queue([]).await;
+    let small = async |count: u8| {
+        for number in 0..count {
+            publish(&other, &queue, vec![number; 1024]).await;
+        }
+    };
+    let large = async |uri: &str| {
+        let (client, queue) = (Client::connect(uri).await, queue.clone());
+        tokio::spawn(async move { publish(&client, &queue, vec![0; MESSAGE_BYTES]).await })
+    };
+    let begun = large(&way.uri).await;
+    within("the first part", way.stopped.notified()).await;
+    small(10).await;
+    let waiting = large(broker.uri()).await;
+    small(50).await;
+    assert!(!begun.is_finished() && !waiting.is_finished(), "there is room for one");
+    way.go_on.notify_one();
+    within("the first", begun).await.unwrap();
+    within("the one that waited", waiting).await.unwrap();
+    other.settles_at(&queue, 62).await;
+}
+
+#[tokio::test]
+async fn room_comes_back_from_a_connection_that_is_cut() {
+    let broker = small_broker().await;
+    if !broker.is_ours() {
+        return;
+    }
+    let way = Way::stopping_after(300 * 1024, &broker).await;
+    let (cut, other) = (Client::connect(&way.uri).await, broker.client().await);
+    let queue = other.queue([]).await;
+    let begun = tokio::spawn({
+        let queue = queue.clone();
+        async move { publish(&cut, &queue, vec![0; MESSAGE_BYTES]).await }
+    });
+    within("the first part", way.stopped.notified()).await;
+    way.relay.abort();
+    within("the other", publish(&other, &queue, vec![0; MESSAGE_BYTES])).await;
+    other.settles_at(&queue, 1).await;
+    begun.abort();
+}
