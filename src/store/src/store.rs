@@ -8,13 +8,14 @@ use std::thread::JoinHandle;
 use parking_lot::Mutex;
 
 use crate::chunk::StoredChunk;
+use crate::clock::Clock;
 use crate::commit::{Turn, closed};
 use crate::committer::{self, Core};
-use crate::engine::Engine;
+use crate::engine::CatalogueRecord;
 use crate::error::{CommitError, StoreError};
 use crate::log::{LogId, LogState};
 use crate::options::Options;
-use crate::read::CatalogueRecord;
+use crate::rocks::Rocks;
 use crate::statistics::Statistics;
 
 /// An open store. Reads see what has been committed; changes go through [`turn`](Self::turn).
@@ -32,11 +33,16 @@ impl Store {
     /// # Errors
     /// When the directory is in use, was written by a newer version, is damaged, or cannot be used at all.
     pub fn open(directory: impl AsRef<Path>, options: &Options) -> Result<Self, StoreError> {
-        let engine = Engine::open(directory.as_ref(), options)?;
-        let core = Arc::new(Core::new(engine, options.sync));
+        let engine = Box::new(Rocks::open(directory.as_ref(), options)?);
+        let core = Arc::new(Core::new(engine, Clock::System, options.sync));
         let committer = committer::start(Arc::clone(&core))
             .map_err(|error| StoreError::Engine { doing: "starting the committer", reason: error.to_string() })?;
         Ok(Self { core, committer: Mutex::new(Some(committer)) })
+    }
+
+    /// A store whose commits somebody else makes.
+    pub(crate) fn without_thread(core: Arc<Core>) -> Self {
+        Self { core, committer: Mutex::new(None) }
     }
 
     /// All catalogue records, in the order of their keys.
