@@ -97,6 +97,8 @@ struct Cut {
     catalogue: Writes,
     writes: Writes,
     waiters: Vec<Waiter>,
+    /// One of them waits for the commit itself.
+    has_strict: bool,
 }
 
 /// What earlier commits wrote without a sync, because nobody waited for them.
@@ -167,7 +169,7 @@ impl Committer {
         let mut pending = self.core.pending.lock();
         std::mem::swap(&mut pending.sources, &mut self.cut.sources);
         std::mem::swap(&mut pending.catalogue, &mut self.cut.catalogue);
-        self.cut.waiters = pending.take_waiters();
+        (self.cut.waiters, self.cut.has_strict) = pending.take_waiters();
     }
 
     /// Writes what was collected, and tells the sources.
@@ -211,14 +213,17 @@ impl Committer {
     }
 
     /// A sync also covers what earlier commits wrote. So one that itself has nothing to write syncs for its waiters if
-    /// an earlier one left something: their changes may have been in it.
+    /// an earlier one left something: their changes may have been in it. Who waits for the commit itself was promised
+    /// that what is settled stays so; the others only that nothing is lost.
     fn must_sync(&self, closing: bool) -> bool {
         let writes = &self.cut.writes;
+        let anything = self.unsynced.anything || !writes.is_empty();
         if closing {
-            return self.unsynced.anything || !writes.is_empty();
+            return anything;
         }
         let needed = self.unsynced.needed || writes.needs_sync();
-        self.core.sync == SyncMode::Commit && needed && !self.cut.waiters.is_empty()
+        let is_awaited = needed && !self.cut.waiters.is_empty() || anything && self.cut.has_strict;
+        self.core.sync == SyncMode::Commit && is_awaited
     }
 }
 

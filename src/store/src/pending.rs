@@ -179,12 +179,13 @@ impl Pending {
         !self.has_strict && self.catalogue.is_empty() && !self.unsynced_commits
     }
 
-    /// The waiters of the commit that takes its lists now. What sources have said of waiters is told anew for the next.
-    pub(crate) fn take_waiters(&mut self) -> Vec<Waiter> {
+    /// The waiters of the commit that takes its lists now, and whether one of them waits for the commit itself. What
+    /// sources have said of waiters is told anew for the next.
+    pub(crate) fn take_waiters(&mut self) -> (Vec<Waiter>, bool) {
         self.dirty_since = None;
-        self.has_strict = false;
         self.awaited.clear();
-        take(&mut self.waiters).into_iter().map(|waiting| waiting.waiter).collect()
+        let waiters = take(&mut self.waiters).into_iter().map(|waiting| waiting.waiter).collect();
+        (waiters, take(&mut self.has_strict))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -231,7 +232,7 @@ mod tests {
         assert_eq!(pending.take_safe(Instant::now).len(), 1);
         assert!(pending.wakes_committer(false));
         assert!(matches!(pending.next(false, Instant::now()), Next::Commit));
-        assert_eq!(pending.take_waiters().len(), 2);
+        assert_eq!(pending.take_waiters().0.len(), 2);
     }
 
     #[test]
