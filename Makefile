@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 CARGO ?= cargo
-# More arguments for `make run`, `test`, `bench` and `idle`, for example: make run ARGS="--amqp-bind 127.0.0.1:5673"
+# More arguments for `make run`, `test`, `sim`, `bench` and `idle`, for example: make run ARGS="--amqp-bind 127.0.0.1:5673"
 ARGS ?=
 
 # Expanded by each recipe, not when this file is read: `deps` may just have installed ccache.
@@ -20,7 +20,7 @@ endif
 export CC CXX
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test lint format bench idle micro examples clean
+.PHONY: help deps build run test sim lint format bench idle micro examples clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ test: deps ## Run all tests (ARGS: a filter, such as crash)
 	else \
 		set -x; $(CARGO) test --workspace --all-targets --release $(ARGS); \
 	fi
+
+sim: deps ## Simulate the core against a model, by seed (ARGS: such as --seconds 600 --from-seed 1)
+	$(CARGO) run --release --package leveret-simulation -- $(ARGS)
 
 lint: deps ## Check format and lints
 	$(CARGO) fmt --all --check

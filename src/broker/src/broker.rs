@@ -23,6 +23,7 @@ use crate::{
     limits::Limits,
     memory::MessageMemory,
     policy::Policies,
+    queue::{Queue, Sizing},
     recovery::{self, OpenError},
     timers::{self, Timers},
     totals::Totals,
@@ -51,6 +52,7 @@ pub struct Broker {
     memory: Arc<MessageMemory>,
     exchange_types: ExchangeTypes,
     totals: Totals,
+    sizing: Sizing,
     timers: Arc<Timers>,
     timers_thread: Mutex<Option<JoinHandle<()>>>,
     next_id: AtomicU64,
@@ -63,7 +65,24 @@ impl Broker {
     /// # Errors
     /// Where the catalogue or a queue's log cannot be read, or a thread cannot be started.
     pub fn open(store: Store, config: &BrokerConfig, exchange_types: ExchangeTypes) -> Result<Arc<Self>, OpenError> {
-        let timers = Arc::new(Timers::default());
+        let broker = Self::open_by_hand(store, config, exchange_types, Sizing::default(), clock::now_ms())?;
+        let weak = Arc::downgrade(&broker);
+        *broker.timers_thread.lock() = Some(spawn_timers(Arc::clone(&broker.timers), weak)?);
+        Ok(broker)
+    }
+
+    /// As [`Self::open`], for a broker that does nothing by itself and knows no time: whoever opens it says what time it
+    /// is ([`Self::turn_at`]) and wakes the queues ([`Self::tick_next`]). For simulations, which also choose the `sizing`.
+    ///
+    /// # Errors
+    /// Where the catalogue or a queue's log cannot be read.
+    pub fn open_by_hand(
+        store: Store,
+        config: &BrokerConfig,
+        exchange_types: ExchangeTypes,
+        sizing: Sizing,
+        now_ms: u64,
+    ) -> Result<Arc<Self>, OpenError> {
         let broker = Arc::new(Self {
             access: Access::new(&config.loopback_users),
             policies: Policies::default(),
@@ -72,22 +91,41 @@ impl Broker {
             vhosts: DashMap::new(),
             exchange_types,
             totals: Totals::default(),
-            timers: Arc::clone(&timers),
+            sizing,
+            timers: Arc::default(),
             timers_thread: Mutex::new(None),
             next_id: AtomicU64::new(1),
             next_queue_id: AtomicU64::new(1),
             store,
         });
-        recovery::recover(&broker, config)?;
-        let weak = Arc::downgrade(&broker);
-        *broker.timers_thread.lock() = Some(spawn_timers(timers, weak)?);
+        recovery::recover(&broker, config, now_ms)?;
         Ok(broker)
     }
 
     /// Begins a step at the present time.
     #[must_use]
     pub fn turn(&self) -> Turn<'_> {
-        Turn::new(self, clock::now_ms())
+        self.turn_at(clock::now_ms())
+    }
+
+    /// Begins a step at that time, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn turn_at(&self, now_ms: u64) -> Turn<'_> {
+        Turn::new(self, now_ms)
+    }
+
+    /// Wakes the queue whose time came first, in a turn of its own; `None` where no queue is due at `now_ms`. What the
+    /// timers' thread does.
+    pub fn tick_next(&self, now_ms: u64) -> Option<Arc<Queue>> {
+        let queue = self.timers.pop_due(now_ms)?;
+        queue.tick(&mut self.turn_at(now_ms));
+        Some(queue)
+    }
+
+    /// When the next queue wants to be woken, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn next_tick_ms(&self) -> Option<u64> {
+        self.timers.next_due_ms()
     }
 
     /// The vhost of that name.
@@ -198,6 +236,11 @@ impl Broker {
 
     pub(crate) fn memory(&self) -> &Arc<MessageMemory> {
         &self.memory
+    }
+
+    /// How much a queue keeps together and in memory.
+    pub(crate) fn sizing(&self) -> Sizing {
+        self.sizing
     }
 
     pub(crate) fn timers(&self) -> &Timers {

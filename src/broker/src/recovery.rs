@@ -54,10 +54,10 @@ pub enum OpenError {
 type Logs = HashMap<u64, Vec<(LogId, LogState)>>;
 
 /// Recovers what the store holds, or fills an empty one.
-pub(crate) fn recover(broker: &Broker, config: &BrokerConfig) -> Result<(), OpenError> {
+pub(crate) fn recover(broker: &Broker, config: &BrokerConfig, now_ms: u64) -> Result<(), OpenError> {
     let records = broker.store().catalogue()?;
     let mut logs = logs_by_queue(broker)?;
-    let mut turn = broker.turn();
+    let mut turn = broker.turn_at(now_ms);
     let mut has_vhosts = false;
     for (key, value) in records {
         let record = Record::decode(&key, &value)?;

@@ -43,6 +43,16 @@ impl Timers {
         }
     }
 
+    /// The queue whose time came first, if that has passed.
+    pub(crate) fn pop_due(&self, now_ms: u64) -> Option<Arc<Queue>> {
+        self.heap.lock().pop_due(now_ms)
+    }
+
+    /// The next due time.
+    pub(crate) fn next_due_ms(&self) -> Option<u64> {
+        self.heap.lock().entries.peek().map(|Reverse(next)| next.due_ms)
+    }
+
     /// Ends [`run`].
     pub(crate) fn close(&self) {
         self.heap.lock().closed = true;
@@ -50,12 +60,11 @@ impl Timers {
     }
 
     /// Waits for the next due entry; `None` once closed.
-    fn next_due(&self) -> Option<Vec<Arc<Queue>>> {
+    fn next_due(&self) -> Option<Arc<Queue>> {
         let mut heap = self.heap.lock();
         while !heap.closed {
             let now_ms = clock::now_ms();
-            let due = heap.pop_due(now_ms);
-            if !due.is_empty() {
+            if let Some(due) = heap.pop_due(now_ms) {
                 return Some(due);
             }
             match heap.entries.peek().map(|Reverse(next)| next.due_ms) {
@@ -71,14 +80,15 @@ impl Timers {
 }
 
 impl Heap {
-    fn pop_due(&mut self, now_ms: u64) -> Vec<Arc<Queue>> {
-        let mut due = Vec::new();
+    /// The first queue that is due and still there.
+    fn pop_due(&mut self, now_ms: u64) -> Option<Arc<Queue>> {
         while self.entries.peek().is_some_and(|Reverse(next)| next.due_ms <= now_ms) {
-            if let Some(queue) = self.entries.pop().and_then(|Reverse(entry)| entry.queue.upgrade()) {
-                due.push(queue);
+            let due = self.entries.pop().and_then(|Reverse(entry)| entry.queue.upgrade());
+            if due.is_some() {
+                return due;
             }
         }
-        due
+        None
     }
 }
 
@@ -86,9 +96,7 @@ impl Heap {
 pub(crate) fn run(timers: &Timers, broker: &Weak<Broker>) {
     while let Some(due) = timers.next_due() {
         let Some(broker) = broker.upgrade() else { return };
-        for queue in due {
-            queue.tick(&mut broker.turn());
-        }
+        due.tick(&mut broker.turn());
     }
 }
 

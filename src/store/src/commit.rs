@@ -140,11 +140,12 @@ impl<'a> Turn<'a> {
             return;
         }
         self.has_waiter.set(true);
-        pending.add_waiter(self.core.next_waiter.fetch_add(1, Relaxed), waiter, is_strict);
+        let number = self.core.next_waiter.fetch_add(1, Relaxed);
+        pending.add_waiter(number, waiter, is_strict, self.core.clock.now());
     }
 
     fn mark_dirty(&self, pending: &mut Pending) {
-        if pending.mark_dirty() {
+        if pending.mark_dirty(|| self.core.clock.now()) {
             self.is_first_change.set(true);
         }
     }
@@ -159,7 +160,7 @@ impl Drop for Turn<'_> {
         }
         let mut pending = self.core.pending.lock();
         settled.into_iter().for_each(|number| pending.settled(number));
-        self.ending.safe = pending.take_safe();
+        self.ending.safe = pending.take_safe(|| self.core.clock.now());
         self.ending.wakes_committer = pending.wakes_committer(is_first_change);
     }
 }

@@ -4,10 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
-use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
+use crate::clock::Clock;
 use crate::commit::{Source, Waiter};
 use crate::engine::Engine;
 use crate::error::CommitError;
@@ -19,7 +19,8 @@ use crate::writes::Writes;
 
 /// What turns, readers and the committer share.
 pub(crate) struct Core {
-    pub(crate) engine: Engine,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) clock: Clock,
     sync: SyncMode,
     /// Shared by turns, taken alone to cut. Fair: a waiting cut lets no further turn in.
     pub(crate) gate: RwLock<()>,
@@ -33,9 +34,10 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(engine: Engine, sync: SyncMode) -> Self {
+    pub(crate) fn new(engine: Arc<dyn Engine>, clock: Clock, sync: SyncMode) -> Self {
         Self {
             engine,
+            clock,
             sync,
             gate: RwLock::default(),
             pending: Mutex::default(),
@@ -56,7 +58,7 @@ impl Core {
     fn wait_for_work(&self, unsynced_commits: bool) -> bool {
         let mut pending = self.pending.lock();
         loop {
-            match pending.next(unsynced_commits) {
+            match pending.next(unsynced_commits, self.clock.now()) {
                 Next::Tell(safe) => MutexGuard::unlocked(&mut pending, || self.tell(safe)),
                 Next::Commit => return pending.closing,
                 Next::WaitUntil(due) => _ = self.changed.wait_until(&mut pending, due),
@@ -75,7 +77,7 @@ impl Core {
     }
 
     /// Ends taking anything, unless something is left to commit.
-    fn finish_closing(&self) -> bool {
+    pub(crate) fn finish_closing(&self) -> bool {
         let mut pending = self.pending.lock();
         pending.closed = pending.is_empty();
         pending.closed
@@ -84,7 +86,7 @@ impl Core {
 
 /// Starts the thread.
 pub(crate) fn start(core: Arc<Core>) -> std::io::Result<JoinHandle<()>> {
-    let mut committer = Committer { core, cut: Cut::default(), unsynced: Unsynced::default() };
+    let mut committer = Committer::new(core);
     std::thread::Builder::new().name("leveret-commit".to_owned()).spawn(move || committer.run())
 }
 
@@ -95,6 +97,8 @@ struct Cut {
     catalogue: Writes,
     writes: Writes,
     waiters: Vec<Waiter>,
+    /// One of them waits for the commit itself.
+    has_strict: bool,
 }
 
 /// What earlier commits wrote without a sync, because nobody waited for them.
@@ -106,44 +110,50 @@ struct Unsynced {
     needed: bool,
 }
 
-struct Committer {
-    core: Arc<Core>,
+/// The work of the thread. The simulation does it step by step, without one.
+pub(crate) struct Committer {
+    pub(crate) core: Arc<Core>,
     cut: Cut,
     unsynced: Unsynced,
 }
 
 impl Committer {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self { core, cut: Cut::default(), unsynced: Unsynced::default() }
+    }
+
     fn run(&mut self) {
         loop {
-            let closing = self.core.wait_for_work(self.core.sync == SyncMode::Commit && self.unsynced.needed);
+            let closing = self.core.wait_for_work(self.has_unsynced_commits());
             let outcome = catch_unwind(AssertUnwindSafe(|| self.commit(closing)));
             if let Err(panic) = outcome {
                 self.core.poison.set(&format!("a commit panicked: {}", panic_text(&*panic)));
             }
-            self.core.tell(std::mem::take(&mut self.cut.waiters));
-            self.clear();
+            self.tell();
             if closing && self.core.finish_closing() {
                 return;
             }
         }
     }
 
+    /// Whether earlier commits have written what must be synced before any waiter is told.
+    pub(crate) fn has_unsynced_commits(&self) -> bool {
+        self.core.sync == SyncMode::Commit && self.unsynced.needed
+    }
+
     /// One commit up to, but without, telling the waiters.
     fn commit(&mut self, closing: bool) {
+        self.collect();
+        self.store(closing);
+    }
+
+    /// The only moment at which no turn is open. Once the store has failed, what is taken goes nowhere.
+    pub(crate) fn collect(&mut self) {
         if self.core.poison.reason().is_some() {
             self.take();
             return;
         }
-        self.collect();
-        match self.write(closing) {
-            Ok(()) => self.cut.sources.iter().for_each(|source| source.committed()),
-            Err(reason) => self.core.poison.set(&reason),
-        }
-    }
-
-    /// The only moment at which no turn is open.
-    fn collect(&mut self) {
-        let started = Instant::now();
+        let started = self.core.clock.now();
         let core = Arc::clone(&self.core);
         let gate = core.gate.write();
         self.take();
@@ -151,7 +161,7 @@ impl Committer {
             source.collect(&mut self.cut.writes);
         }
         drop(gate);
-        self.core.counters.gate(started.elapsed());
+        self.core.counters.gate(core.clock.now() - started);
         self.cut.writes.append(&mut self.cut.catalogue);
     }
 
@@ -159,13 +169,32 @@ impl Committer {
         let mut pending = self.core.pending.lock();
         std::mem::swap(&mut pending.sources, &mut self.cut.sources);
         std::mem::swap(&mut pending.catalogue, &mut self.cut.catalogue);
-        self.cut.waiters = pending.take_waiters();
+        (self.cut.waiters, self.cut.has_strict) = pending.take_waiters();
+    }
+
+    /// Writes what was collected, and tells the sources.
+    pub(crate) fn store(&mut self, closing: bool) {
+        if self.core.poison.reason().is_some() {
+            return;
+        }
+        match self.write(closing) {
+            Ok(()) => self.cut.sources.iter().for_each(|source| source.committed()),
+            Err(reason) => self.core.poison.set(&reason),
+        }
+    }
+
+    /// Tells the waiters, and makes room for the next commit.
+    pub(crate) fn tell(&mut self) {
+        self.core.tell(std::mem::take(&mut self.cut.waiters));
+        self.cut.sources.clear();
+        self.cut.catalogue.clear();
+        self.cut.writes.clear();
     }
 
     fn write(&mut self, closing: bool) -> Result<(), String> {
         let writes = &self.cut.writes;
         let sync = self.must_sync(closing);
-        let started = Instant::now();
+        let started = self.core.clock.now();
         let bytes = match (writes.is_empty(), sync) {
             (false, _) => self.core.engine.write(writes, sync)?,
             (true, true) => self.core.engine.sync().map(|()| 0)?,
@@ -174,29 +203,27 @@ impl Committer {
                 return Ok(());
             }
         };
-        self.core.counters.written(bytes, sync, started.elapsed());
+        let took = self.core.clock.now() - started;
+        self.core.counters.written(bytes, sync, took);
         if sync {
-            self.core.pending.lock().patience.synced(started.elapsed(), self.cut.waiters.len());
+            self.core.pending.lock().patience.synced(took, self.cut.waiters.len());
         }
         self.unsynced = Unsynced { anything: !sync, needed: !sync && (self.unsynced.needed || writes.needs_sync()) };
         Ok(())
     }
 
     /// A sync also covers what earlier commits wrote. So one that itself has nothing to write syncs for its waiters if
-    /// an earlier one left something: their changes may have been in it.
+    /// an earlier one left something: their changes may have been in it. Who waits for the commit itself was promised
+    /// that what is settled stays so; the others only that nothing is lost.
     fn must_sync(&self, closing: bool) -> bool {
         let writes = &self.cut.writes;
+        let anything = self.unsynced.anything || !writes.is_empty();
         if closing {
-            return self.unsynced.anything || !writes.is_empty();
+            return anything;
         }
         let needed = self.unsynced.needed || writes.needs_sync();
-        self.core.sync == SyncMode::Commit && needed && !self.cut.waiters.is_empty()
-    }
-
-    fn clear(&mut self) {
-        self.cut.sources.clear();
-        self.cut.catalogue.clear();
-        self.cut.writes.clear();
+        let is_awaited = needed && !self.cut.waiters.is_empty() || anything && self.cut.has_strict;
+        self.core.sync == SyncMode::Commit && is_awaited
     }
 }
 

@@ -14,9 +14,12 @@ pub(crate) enum Family {
     Marks,
     Logs,
     Due,
+    /// Chunks of transient messages; in a database of its own.
+    Transient,
 }
 
 impl Family {
+    /// Those of the database that outlives the process.
     pub(crate) const ALL: [Self; 5] = [Self::Catalogue, Self::Chunks, Self::Marks, Self::Logs, Self::Due];
     /// The families whose keys begin with a queue's number.
     pub(crate) const OF_QUEUES: [Self; 4] = [Self::Chunks, Self::Marks, Self::Logs, Self::Due];
@@ -30,6 +33,7 @@ impl Family {
             Self::Marks => "marks",
             Self::Logs => "logs",
             Self::Due => "due",
+            Self::Transient => "transient",
         }
     }
 }

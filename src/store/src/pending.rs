@@ -77,18 +77,18 @@ pub(crate) enum Next {
 
 impl Pending {
     /// Notes that there are changes; whether they are the first.
-    pub(crate) fn mark_dirty(&mut self) -> bool {
+    pub(crate) fn mark_dirty(&mut self, now: impl FnOnce() -> Instant) -> bool {
         let is_first = self.dirty_since.is_none();
         if is_first {
-            self.dirty_since = Some(Instant::now());
+            self.dirty_since = Some(now());
         }
         is_first
     }
 
     /// Adds a waiter. Numbers ascend.
-    pub(crate) fn add_waiter(&mut self, number: u64, waiter: Waiter, is_strict: bool) {
+    pub(crate) fn add_waiter(&mut self, number: u64, waiter: Waiter, is_strict: bool, since: Instant) {
         self.has_strict |= is_strict;
-        self.waiters.push_back(Waiting { number, since: Instant::now(), is_strict, waiter });
+        self.waiters.push_back(Waiting { number, since, is_strict, waiter });
     }
 
     /// One more source concerns the waiters from `number` on.
@@ -108,7 +108,7 @@ impl Pending {
 
     /// The waiters that need no commit, because nothing is left that they could lose. None while a commit is under way:
     /// what it is about to sync may concern them.
-    pub(crate) fn take_safe(&mut self) -> Vec<Waiter> {
+    pub(crate) fn take_safe(&mut self, now: impl FnOnce() -> Instant) -> Vec<Waiter> {
         if self.rest == Rest::None || self.unsynced_commits || !self.catalogue.is_empty() {
             return Vec::new();
         }
@@ -117,7 +117,7 @@ impl Pending {
         let count = self.waiters.iter().take_while(|waiting| is_safe(waiting)).count();
         if count > 0 && self.rest == Rest::Patient {
             self.patience.paid();
-            self.progress = Some(Instant::now());
+            self.progress = Some(now());
         }
         self.waiters.drain(..count).map(|waiting| waiting.waiter).collect()
     }
@@ -132,17 +132,17 @@ impl Pending {
     }
 
     /// The committer has nothing under way.
-    pub(crate) fn next(&mut self, unsynced_commits: bool) -> Next {
+    pub(crate) fn next(&mut self, unsynced_commits: bool, now: Instant) -> Next {
         self.unsynced_commits = unsynced_commits;
         if self.rest == Rest::None {
             self.rest = Rest::Asleep;
         }
-        let safe = self.take_safe();
+        let safe = self.take_safe(|| now);
         if !safe.is_empty() {
             return Next::Tell(safe);
         }
         match self.due() {
-            Due::At(due, rest) if Instant::now() < due => {
+            Due::At(due, rest) if now < due => {
                 self.rest = rest;
                 Next::WaitUntil(due)
             }
@@ -179,12 +179,13 @@ impl Pending {
         !self.has_strict && self.catalogue.is_empty() && !self.unsynced_commits
     }
 
-    /// The waiters of the commit that takes its lists now. What sources have said of waiters is told anew for the next.
-    pub(crate) fn take_waiters(&mut self) -> Vec<Waiter> {
+    /// The waiters of the commit that takes its lists now, and whether one of them waits for the commit itself. What
+    /// sources have said of waiters is told anew for the next.
+    pub(crate) fn take_waiters(&mut self) -> (Vec<Waiter>, bool) {
         self.dirty_since = None;
-        self.has_strict = false;
         self.awaited.clear();
-        take(&mut self.waiters).into_iter().map(|waiting| waiting.waiter).collect()
+        let waiters = take(&mut self.waiters).into_iter().map(|waiting| waiting.waiter).collect();
+        (waiters, take(&mut self.has_strict))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -203,9 +204,9 @@ mod tests {
     fn pending(waiters: &[bool]) -> Pending {
         let mut pending = Pending::default();
         pending.patience.synced(Duration::from_secs(1), 1);
-        assert!(matches!(pending.next(false), Next::Wait));
+        assert!(matches!(pending.next(false, Instant::now()), Next::Wait));
         for (number, is_strict) in (1..).zip(waiters) {
-            pending.add_waiter(number, Box::new(|_| ()), *is_strict);
+            pending.add_waiter(number, Box::new(|_| ()), *is_strict, Instant::now());
         }
         pending
     }
@@ -216,45 +217,45 @@ mod tests {
         pending.awaited(2);
         pending.awaited(4);
         pending.awaited(4);
-        assert_eq!(pending.take_safe().len(), 1);
+        assert_eq!(pending.take_safe(Instant::now).len(), 1);
         pending.settled(2);
-        assert_eq!(pending.take_safe().len(), 2);
+        assert_eq!(pending.take_safe(Instant::now).len(), 2);
         pending.settled(4);
-        assert_eq!(pending.take_safe().len(), 0);
+        assert_eq!(pending.take_safe(Instant::now).len(), 0);
         pending.settled(4);
-        assert_eq!(pending.take_safe().len(), 2);
+        assert_eq!(pending.take_safe(Instant::now).len(), 2);
     }
 
     #[test]
     fn who_waits_for_a_commit_holds_up_those_behind() {
         let mut pending = pending(&[SAFE, STRICT, SAFE]);
-        assert_eq!(pending.take_safe().len(), 1);
+        assert_eq!(pending.take_safe(Instant::now).len(), 1);
         assert!(pending.wakes_committer(false));
-        assert!(matches!(pending.next(false), Next::Commit));
-        assert_eq!(pending.take_waiters().len(), 2);
+        assert!(matches!(pending.next(false, Instant::now()), Next::Commit));
+        assert_eq!(pending.take_waiters().0.len(), 2);
     }
 
     #[test]
     fn nobody_is_safe_during_a_commit_nor_before_what_it_left_is_synced() {
         let mut pending = pending(&[STRICT]);
-        assert!(matches!(pending.next(false), Next::Commit));
+        assert!(matches!(pending.next(false, Instant::now()), Next::Commit));
         pending.take_waiters();
-        pending.add_waiter(2, Box::new(|_| ()), SAFE);
-        assert_eq!(pending.take_safe().len(), 0);
-        assert!(matches!(pending.next(true), Next::Commit));
-        assert!(matches!(pending.next(false), Next::Tell(safe) if safe.len() == 1));
+        pending.add_waiter(2, Box::new(|_| ()), SAFE, Instant::now());
+        assert_eq!(pending.take_safe(Instant::now).len(), 0);
+        assert!(matches!(pending.next(true, Instant::now()), Next::Commit));
+        assert!(matches!(pending.next(false, Instant::now()), Next::Tell(safe) if safe.len() == 1));
     }
 
     #[test]
     fn a_commit_waits_while_there_is_hope() {
         let mut pending = pending(&[SAFE]);
         pending.awaited(1);
-        assert!(matches!(pending.next(false), Next::WaitUntil(_)));
+        assert!(matches!(pending.next(false, Instant::now()), Next::WaitUntil(_)));
         assert!(!pending.wakes_committer(true), "it wakes by itself");
         for _ in 0..100 {
             pending.patience.begin_commit(true);
             pending.patience.synced(Duration::from_secs(1), 1);
         }
-        assert!(matches!(pending.next(false), Next::Commit));
+        assert!(matches!(pending.next(false, Instant::now()), Next::Commit));
     }
 }

@@ -1,34 +1,34 @@
-//! Reading: always bounded to one log, so that a look beyond its end does not step over its neighbours' deletions.
+//! Reading from RocksDB: always bounded to one log, so that a look beyond its end does not step over its neighbours' deletions.
 
 use rocksdb::{DB, DBPinnableSlice, DBRawIterator, ErrorKind, ReadOptions, Snapshot};
 
 use crate::chunk::{self, StoredChunk};
 use crate::codec::DecodeError;
-use crate::engine::Engine;
+use crate::engine::CatalogueRecord;
 use crate::error::StoreError;
 use crate::keys::{
     Family, chunk_key, due_key, end_of, hexadecimal, last_number, log_key, parse_due_key, parse_log_key,
 };
 use crate::log::{LogId, LogState, Marks};
+use crate::rocks::Rocks;
 
-/// Key and value of a catalogue record.
-pub type CatalogueRecord = (Vec<u8>, Vec<u8>);
-
-impl Engine {
-    /// Chunks from the one that holds `from_seq`, or from the next one, up to `bytes_max`; at least one if there is any.
-    pub(crate) fn chunks(&self, log: LogId, from_seq: u64, bytes_max: usize) -> Result<Vec<StoredChunk>, StoreError> {
+impl Rocks {
+    pub(crate) fn read_chunks(
+        &self,
+        log: LogId,
+        from_seq: u64,
+        bytes_max: usize,
+    ) -> Result<Vec<StoredChunk>, StoreError> {
         Reading::start(self, log).collect(from_seq, bytes_max)
     }
 
-    /// The chunk named `first_seq`, but for transient ones.
-    pub(crate) fn chunk(&self, log: LogId, first_seq: u64) -> Result<Option<StoredChunk>, StoreError> {
+    pub(crate) fn read_chunk(&self, log: LogId, first_seq: u64) -> Result<Option<StoredChunk>, StoreError> {
         let reading = Reading::start(self, log);
         let value = reading.value(Family::Chunks, &chunk_key(log, first_seq))?;
         value.map(|value| reading.decode(true, first_seq, &value)).transpose()
     }
 
-    /// Due times from `from_ms` to `until_ms`, both included.
-    pub(crate) fn due(
+    pub(crate) fn read_due(
         &self,
         log: LogId,
         from_ms: u64,
@@ -52,7 +52,7 @@ impl Engine {
         Ok(found)
     }
 
-    pub(crate) fn logs(&self) -> Result<Vec<(LogId, LogState)>, StoreError> {
+    pub(crate) fn read_logs(&self) -> Result<Vec<(LogId, LogState)>, StoreError> {
         self.all(Family::Logs, |key, value| {
             let log = parse_log_key(key)?;
             let state = LogState::decode(value).map_err(|error| corrupt(Family::Logs, log, key, error))?;
@@ -60,7 +60,7 @@ impl Engine {
         })
     }
 
-    pub(crate) fn catalogue(&self) -> Result<Vec<CatalogueRecord>, StoreError> {
+    pub(crate) fn read_catalogue(&self) -> Result<Vec<CatalogueRecord>, StoreError> {
         self.all(Family::Catalogue, |key, value| Ok((key.to_vec(), value.to_vec())))
     }
 
@@ -88,19 +88,19 @@ const DELETED_MAX: u64 = 16;
 
 /// A log seen at one moment: a chunk and its marks are from the same commit.
 struct Reading<'a> {
-    engine: &'a Engine,
+    rocks: &'a Rocks,
     log: LogId,
     snapshot: Snapshot<'a>,
 }
 
 impl<'a> Reading<'a> {
-    fn start(engine: &'a Engine, log: LogId) -> Self {
-        Self { engine, log, snapshot: engine.db.snapshot() }
+    fn start(rocks: &'a Rocks, log: LogId) -> Self {
+        Self { rocks, log, snapshot: rocks.db.snapshot() }
     }
 
     fn collect(&self, from_seq: u64, bytes_max: usize) -> Result<Vec<StoredChunk>, StoreError> {
-        let persistent = Kept { of: &self.engine.db, reading: self, persistent: true };
-        let transient = self.engine.transient.db().map(|of| Kept { of, reading: self, persistent: false });
+        let persistent = Kept { of: &self.rocks.db, reading: self, persistent: true };
+        let transient = self.rocks.transient.db().map(|of| Kept { of, reading: self, persistent: false });
         let places = [Some(persistent), transient].into_iter().flatten().map(|kept| kept.place(from_seq));
         let mut places = places.collect::<Result<Vec<_>, _>>()?;
         let mut found = Vec::new();
@@ -137,7 +137,7 @@ impl<'a> Reading<'a> {
         let mut options = ReadOptions::default();
         options.set_snapshot(&self.snapshot);
         options.fill_cache(false);
-        let value = self.engine.db.get_pinned_cf_opt(self.engine.family(family), key, &options);
+        let value = self.rocks.db.get_pinned_cf_opt(self.rocks.family(family), key, &options);
         value.map_err(|error| engine_error("reading a record", &error))
     }
 }
@@ -160,7 +160,7 @@ impl<'a> Kept<'a> {
             return self.of.raw_iterator_opt(options);
         }
         options.set_snapshot(&self.reading.snapshot);
-        self.of.raw_iterator_cf_opt(self.reading.engine.family(Family::Chunks), options)
+        self.of.raw_iterator_cf_opt(self.reading.rocks.family(Family::Chunks), options)
     }
 
     /// The first chunk that may hold `from_seq` or something behind it.

@@ -15,10 +15,9 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use rocksdb::CompactOptions;
 
-use crate::committer::Core;
-use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::keys::Family;
+use crate::rocks::Rocks;
 
 /// So much may always be lying about.
 const DEAD_BYTES_MIN: u64 = 32 << 20;
@@ -29,47 +28,65 @@ const RECORD_BYTES: u64 = 64;
 /// The families that queues fill and empty.
 const FAMILIES: [Family; 3] = [Family::Chunks, Family::Marks, Family::Due];
 
-/// The thread that looks after it, and the way to end it.
-#[derive(Default)]
+/// The thread that looks after it; ended when this is dropped.
 pub(crate) struct Sweeper {
-    stopped: Mutex<bool>,
-    changed: Condvar,
+    rocks: Arc<Rocks>,
+    stop: Arc<Stop>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Sweeper {
     /// Starts the thread.
-    pub(crate) fn start(self: &Arc<Self>, core: Arc<Core>, interval: Duration) -> io::Result<JoinHandle<()>> {
-        let sweeper = Arc::clone(self);
-        std::thread::Builder::new().name("leveret-sweep".to_owned()).spawn(move || sweeper.run(&core.engine, interval))
+    pub(crate) fn start(rocks: Arc<Rocks>, interval: Duration) -> io::Result<Self> {
+        let stop = Arc::new(Stop::default());
+        let (of_thread, told) = (Arc::clone(&rocks), Arc::clone(&stop));
+        let thread = std::thread::Builder::new()
+            .name("leveret-sweep".to_owned())
+            .spawn(move || sweep_now_and_then(&of_thread, interval, &told))?;
+        Ok(Self { rocks, stop, thread: Some(thread) })
     }
+}
 
-    /// Has the thread end soon; what the engine merges for it just now is given up.
-    pub(crate) fn stop(&self) {
-        *self.stopped.lock() = true;
-        self.changed.notify_one();
+impl Drop for Sweeper {
+    /// What the engine merges just now is given up: it can be done at any time.
+    fn drop(&mut self) {
+        *self.stop.told.lock() = true;
+        self.stop.changed.notify_one();
+        self.rocks.db.cancel_all_background_work(false);
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the sweeper panicked");
+        }
     }
+}
 
-    fn run(&self, engine: &Engine, interval: Duration) {
-        let mut live_before = 0;
-        while !self.is_stopped_within(interval) {
-            match engine.space() {
-                Ok(space) => {
-                    if space.is_worth_sweeping(live_before) {
-                        engine.sweep(space);
-                    }
-                    live_before = space.live_bytes;
+#[derive(Default)]
+struct Stop {
+    told: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stop {
+    fn is_told_within(&self, time: Duration) -> bool {
+        let mut told = self.told.lock();
+        if !*told {
+            self.changed.wait_for(&mut told, time);
+        }
+        *told
+    }
+}
+
+fn sweep_now_and_then(rocks: &Rocks, interval: Duration, stop: &Stop) {
+    let mut live_bytes_before = 0;
+    while !stop.is_told_within(interval) {
+        match rocks.space() {
+            Ok(space) => {
+                if space.is_worth_sweeping(live_bytes_before) {
+                    rocks.sweep(space);
                 }
-                Err(error) => tracing::error!(%error, "cannot tell how much of the disk is used in vain"),
+                live_bytes_before = space.live_bytes;
             }
+            Err(error) => tracing::error!(%error, "cannot tell how much of the disk is used in vain"),
         }
-    }
-
-    fn is_stopped_within(&self, time: Duration) -> bool {
-        let mut stopped = self.stopped.lock();
-        if !*stopped {
-            self.changed.wait_for(&mut stopped, time);
-        }
-        *stopped
     }
 }
 
@@ -92,13 +109,13 @@ impl Space {
     }
 }
 
-impl Engine {
+impl Rocks {
     fn space(&self) -> Result<Space, StoreError> {
         let file_bytes = FAMILIES.iter().map(|&family| self.file_bytes(family)).sum();
         if file_bytes <= DEAD_BYTES_MIN {
             return Ok(Space { file_bytes, live_bytes: 0 });
         }
-        let logs = self.logs()?;
+        let logs = self.read_logs()?;
         let live_bytes = logs.iter().map(|(_, log)| log.bytes.saturating_add(log.count.saturating_mul(RECORD_BYTES)));
         Ok(Space { file_bytes, live_bytes: live_bytes.fold(0, u64::saturating_add) })
     }

@@ -8,13 +8,14 @@ use std::thread::JoinHandle;
 use parking_lot::Mutex;
 
 use crate::chunk::StoredChunk;
+use crate::clock::Clock;
 use crate::commit::{Turn, closed};
 use crate::committer::{self, Core};
-use crate::engine::Engine;
+use crate::engine::{CatalogueRecord, Engine};
 use crate::error::{CommitError, StoreError};
 use crate::log::{LogId, LogState};
 use crate::options::Options;
-use crate::read::CatalogueRecord;
+use crate::rocks::Rocks;
 use crate::space::Sweeper;
 use crate::statistics::Statistics;
 
@@ -25,8 +26,7 @@ use crate::statistics::Statistics;
 pub struct Store {
     core: Arc<Core>,
     committer: Mutex<Option<JoinHandle<()>>>,
-    sweeper: Arc<Sweeper>,
-    sweeping: Mutex<Option<JoinHandle<()>>>,
+    sweeper: Mutex<Option<Sweeper>>,
 }
 
 impl Store {
@@ -35,15 +35,18 @@ impl Store {
     /// # Errors
     /// When the directory is in use, was written by a newer version, is damaged, or cannot be used at all.
     pub fn open(directory: impl AsRef<Path>, options: &Options) -> Result<Self, StoreError> {
-        let engine = Engine::open(directory.as_ref(), options)?;
-        let core = Arc::new(Core::new(engine, options.sync));
+        let rocks = Arc::new(Rocks::open(directory.as_ref(), options)?);
+        let core = Arc::new(Core::new(Arc::clone(&rocks) as Arc<dyn Engine>, Clock::System, options.sync));
         let committer = committer::start(Arc::clone(&core))
             .map_err(|error| StoreError::Engine { doing: "starting the committer", reason: error.to_string() })?;
-        let sweeper = Arc::new(Sweeper::default());
-        let sweeping = sweeper
-            .start(Arc::clone(&core), options.sweep_interval)
+        let sweeper = Sweeper::start(rocks, options.sweep_interval)
             .map_err(|error| StoreError::Engine { doing: "starting the sweeper", reason: error.to_string() })?;
-        Ok(Self { core, committer: Mutex::new(Some(committer)), sweeper, sweeping: Mutex::new(Some(sweeping)) })
+        Ok(Self { core, committer: Mutex::new(Some(committer)), sweeper: Mutex::new(Some(sweeper)) })
+    }
+
+    /// A store whose commits somebody else makes.
+    pub(crate) fn without_thread(core: Arc<Core>) -> Self {
+        Self { core, committer: Mutex::new(None), sweeper: Mutex::new(None) }
     }
 
     /// All catalogue records, in the order of their keys.
@@ -143,18 +146,10 @@ impl Store {
         {
             self.core.poison.set("the committer panicked");
         }
-        self.stop_sweeping();
+        // Ended by being dropped.
+        let sweeper = self.sweeper.lock().take();
+        drop(sweeper);
         self.core.poison.check()
-    }
-
-    fn stop_sweeping(&self) {
-        self.sweeper.stop();
-        if let Some(thread) = self.sweeping.lock().take() {
-            self.core.engine.db.cancel_all_background_work(false);
-            if thread.join().is_err() {
-                tracing::error!("the sweeper panicked");
-            }
-        }
     }
 
     /// Why the store has failed, if it has.

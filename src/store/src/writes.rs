@@ -41,8 +41,8 @@ impl Writes {
         self.changes.is_empty()
     }
 
-    /// Whether a waiter may only be told after a sync: once a chunk or a catalogue change is in. Settlements alone do
-    /// not ask for it: losing them costs a redelivery, never a message.
+    /// Whether everybody who waits may only be told after a sync: once a chunk or a catalogue change is in. Settlements
+    /// alone ask for it only where somebody waits for the commit itself: losing them costs a redelivery, never a message.
     pub fn needs_sync(&self) -> bool {
         self.needs_sync
     }

@@ -9,7 +9,7 @@ use super::{VHost, remember};
 use crate::{
     Error, Turn,
     arguments::{self, QueueDeclaration},
-    queue::{Blueprint, Nature, Queue, Sizing, State},
+    queue::{Blueprint, Nature, Queue, State},
     topology::Change,
 };
 
@@ -157,7 +157,7 @@ impl VHost {
             max_priority: fixed.max_priority,
             single_active_consumer: fixed.single_active_consumer,
         };
-        let state = State::new(nature, settings, Sizing::default());
+        let state = State::new(nature, settings, turn.broker.sizing());
         Ok(Queue::new(Blueprint::of(&self.name, declare, nature), state, Arc::clone(turn.broker.memory())))
     }
 
@@ -178,7 +178,7 @@ impl VHost {
             single_active_consumer: fixed.single_active_consumer,
         };
         let settings = self.effective_settings(turn, declare.name, fixed.kind, declare.arguments);
-        let state = State::recover(nature, settings, Sizing::default(), logs);
+        let state = State::recover(nature, settings, turn.broker.sizing(), logs);
         let memory = Arc::clone(turn.broker.memory());
         let queue = Arc::new(Queue::new(Blueprint::of(&self.name, declare, nature), state, memory));
         self.topology.write().add_queue(Arc::clone(&queue.name), Arc::clone(&queue));

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
-use leveret_store::{Marks, Source, Store, Writes};
+use leveret_store::simulation::{self, Disk, Steps, Waits};
+use leveret_store::{Marks, Source, Store, SyncMode, Writes};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
@@ -23,12 +24,15 @@ fn a_commit_with_nothing_to_write_does_not_sync() {
 }
 
 #[test]
-fn a_sync_is_for_chunks_and_the_catalogue() {
-    let directory = TempDir::new().unwrap();
-    let store = open(&directory);
-    let syncs_for = |change: fn(&mut Writes)| {
+fn who_waits_until_nothing_can_be_lost_waits_for_syncs_of_chunks_and_the_catalogue() {
+    let (store, mut steps) = simulation::open(&Disk::new(), SyncMode::Commit);
+    let mut syncs_for = |change: fn(&mut Writes)| {
         let before = store.statistics();
-        commit(&store, change);
+        let turn = store.turn();
+        turn.catalogue(change);
+        turn.when_safe(Box::new(|_| ()));
+        drop(turn);
+        commit_once(&mut steps);
         assert_eq!(store.statistics().commits, before.commits + 1);
         store.statistics().syncs - before.syncs
     };
@@ -37,6 +41,34 @@ fn a_sync_is_for_chunks_and_the_catalogue() {
     assert_eq!(syncs_for(|writes| writes.delete_chunk(LOG, 1)), 0);
     assert_eq!(syncs_for(|writes| writes.put_catalogue(vec![1], vec![1])), 1);
     assert_eq!(syncs_for(|writes| writes.delete_catalogue(vec![1])), 1);
+}
+
+#[test]
+fn who_waits_for_a_commit_finds_what_was_settled_settled_after_a_loss_of_power() {
+    let disk = Disk::new();
+    let (store, mut steps) = simulation::open(&disk, SyncMode::Commit);
+    store.turn().catalogue(|writes| put(writes, LOG, 1..2));
+    commit_once(&mut steps);
+    store.turn().catalogue(|writes| writes.delete_chunk(LOG, 1));
+    commit_once(&mut steps);
+    assert_eq!(disk.unsynced(), 2, "nobody has waited for either");
+    store.turn().after_commit(Box::new(|outcome| assert_eq!(outcome, Ok(()))));
+    commit_once(&mut steps);
+    disk.lose_power(0);
+    let (store, _) = simulation::open(&disk, SyncMode::Commit);
+    assert!(store.read(LOG, 0, 1).unwrap().is_empty());
+}
+
+fn commit_once(steps: &mut Steps) {
+    while let Some(waits) = steps.poll() {
+        match waits {
+            Waits::ForUs(us) => steps.advance(us),
+            Waits::ForWork => panic!("there is nothing to commit"),
+        }
+    }
+    steps.collect();
+    steps.store();
+    steps.tell();
 }
 
 #[test]

@@ -1,0 +1,175 @@
+//! The engine in earnest: RocksDB opened and written to. Reading is in `read`.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use rocksdb::{ColumnFamily, DB, WriteBatch, WriteOptions};
+
+use crate::chunk::StoredChunk;
+use crate::engine::{Batch, CatalogueRecord, Engine, encode};
+use crate::error::StoreError;
+use crate::keys::Family;
+use crate::log::{LogId, LogState};
+use crate::options::Options;
+use crate::transient::Transient;
+use crate::tuning;
+use crate::writes::Writes;
+
+/// The format this program writes, and the newest it reads.
+const FORMAT: u32 = 1;
+const FORMAT_KEY: &[u8] = b"format";
+/// What the engine calls the family that is always there. It holds the format only.
+const DEFAULT_FAMILY: &str = "default";
+
+/// The open database.
+pub(crate) struct Rocks {
+    pub(crate) db: DB,
+    pub(crate) transient: Transient,
+    fail_next_write: AtomicBool,
+}
+
+impl Rocks {
+    pub(crate) fn open(directory: &Path, options: &Options) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(directory)
+            .map_err(|error| unusable(directory, format!("it cannot be created: {error}")))?;
+        let settings = tuning::database(options);
+        let others = unknown_families(directory, &settings)?;
+        let families = tuning::families(options, &others);
+        let db = DB::open_cf_descriptors(&settings, directory, families)
+            .map_err(|error| opening_error(directory, &error))?;
+        check_format(&db, directory)?;
+        if let Some(name) = others.first() {
+            return Err(unusable(directory, format!("it has the unknown column family {name}")));
+        }
+        let transient = Transient::new(directory, options)
+            .map_err(|error| unusable(directory, format!("its transient messages cannot be removed: {error}")))?;
+        Ok(Self { db, transient, fail_next_write: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn family(&self, family: Family) -> &ColumnFamily {
+        self.db.cf_handle(family.name()).expect("every family was opened")
+    }
+
+    fn injected_failure(&self) -> Result<(), String> {
+        match self.fail_next_write.swap(false, Relaxed) {
+            true => Err("a failure that was asked for".to_owned()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Engine for Rocks {
+    fn write(&self, writes: &Writes, sync: bool) -> Result<usize, String> {
+        let mut batches = Batches { rocks: self, logged: WriteBatch::default(), transient: WriteBatch::default() };
+        encode(writes, &mut batches);
+        let Batches { logged, transient, .. } = batches;
+        let bytes = logged.size_in_bytes() + transient.size_in_bytes();
+        self.injected_failure()?;
+        if !transient.is_empty() {
+            self.transient.write(transient).map_err(|error| error.to_string())?;
+        }
+        if sync || !logged.is_empty() {
+            let mut options = WriteOptions::default();
+            options.set_sync(sync);
+            self.db.write_opt(logged, &options).map_err(|error| error.to_string())?;
+        }
+        Ok(bytes)
+    }
+
+    fn sync(&self) -> Result<(), String> {
+        self.injected_failure()?;
+        self.db.flush_wal(true).map_err(|error| error.to_string())
+    }
+
+    fn chunks(&self, log: LogId, from_seq: u64, bytes_max: usize) -> Result<Vec<StoredChunk>, StoreError> {
+        self.read_chunks(log, from_seq, bytes_max)
+    }
+
+    fn chunk(&self, log: LogId, first_seq: u64) -> Result<Option<StoredChunk>, StoreError> {
+        self.read_chunk(log, first_seq)
+    }
+
+    fn due(&self, log: LogId, from_ms: u64, until_ms: u64, limit: usize) -> Result<Vec<(u64, u64)>, StoreError> {
+        self.read_due(log, from_ms, until_ms, limit)
+    }
+
+    fn logs(&self) -> Result<Vec<(LogId, LogState)>, StoreError> {
+        self.read_logs()
+    }
+
+    fn catalogue(&self) -> Result<Vec<CatalogueRecord>, StoreError> {
+        self.read_catalogue()
+    }
+
+    fn fail_next_write(&self) {
+        self.fail_next_write.store(true, Relaxed);
+    }
+}
+
+/// One batch for each database in the making, with the handles that entries are added by.
+struct Batches<'a> {
+    rocks: &'a Rocks,
+    logged: WriteBatch,
+    transient: WriteBatch,
+}
+
+impl Batch for Batches<'_> {
+    fn put(&mut self, family: Family, key: &[u8], value: Vec<u8>) {
+        match family {
+            Family::Transient => self.transient.put(key, value),
+            _ => self.logged.put_cf(self.rocks.family(family), key, value),
+        }
+    }
+
+    fn delete(&mut self, family: Family, key: &[u8]) {
+        match family {
+            Family::Transient => self.transient.delete(key),
+            _ => self.logged.delete_cf(self.rocks.family(family), key),
+        }
+    }
+
+    fn delete_range(&mut self, family: Family, from: &[u8], to: &[u8]) {
+        match family {
+            Family::Transient => self.transient.delete_range(from, to),
+            _ => self.logged.delete_range_cf(self.rocks.family(family), from, to),
+        }
+    }
+}
+
+/// Column families in an existing directory that this program does not know. They must be opened all the same.
+fn unknown_families(directory: &Path, settings: &rocksdb::Options) -> Result<Vec<String>, StoreError> {
+    if !directory.join("CURRENT").exists() {
+        return Ok(Vec::new());
+    }
+    let names = DB::list_cf(settings, directory).map_err(|error| opening_error(directory, &error))?;
+    let known = |name: &String| name == DEFAULT_FAMILY || Family::ALL.iter().any(|family| family.name() == name);
+    Ok(names.into_iter().filter(|name| !known(name)).collect())
+}
+
+/// Compares the format of what was opened, and writes it when the database is new.
+fn check_format(db: &DB, directory: &Path) -> Result<(), StoreError> {
+    let engine_error = |error: rocksdb::Error| opening_error(directory, &error);
+    let Some(value) = db.get(FORMAT_KEY).map_err(engine_error)? else {
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        return db.put_opt(FORMAT_KEY, FORMAT.to_le_bytes(), &options).map_err(engine_error);
+    };
+    match <[u8; 4]>::try_from(value.as_slice()).map(u32::from_le_bytes) {
+        Ok(found) if found <= FORMAT => Ok(()),
+        Ok(found) => Err(StoreError::NewerFormat { directory: directory.to_owned(), found, supported: FORMAT }),
+        Err(_) => Err(unusable(directory, "its format record is damaged".to_owned())),
+    }
+}
+
+fn opening_error(directory: &Path, error: &rocksdb::Error) -> StoreError {
+    let reason = error.to_string();
+    // The engine has no kind of error for this: it reports what locking the file LOCK reported.
+    if reason.contains("While lock file") || reason.contains("lock hold by current process") {
+        return StoreError::Locked { directory: directory.to_owned(), reason };
+    }
+    unusable(directory, reason)
+}
+
+fn unusable(directory: &Path, reason: String) -> StoreError {
+    StoreError::Unusable { directory: directory.to_owned(), reason }
+}

@@ -1,0 +1,130 @@
+//! The engine over a [`Disk`]: what `read` does with RocksDB's iterators, done with ordered maps.
+
+use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::disk::{Disk, Values, Write};
+use crate::chunk::{self, StoredChunk};
+use crate::codec::DecodeError;
+use crate::engine::{CatalogueRecord, Engine, encode};
+use crate::error::StoreError;
+use crate::keys::{
+    Family, chunk_key, due_key, end_of, hexadecimal, last_number, log_key, parse_due_key, parse_log_key,
+};
+use crate::log::{LogId, LogState, Marks};
+use crate::writes::Writes;
+
+/// What a sync takes, in microseconds.
+const SYNC_US: u64 = 200;
+
+/// See the module.
+pub(super) struct Memory {
+    pub(super) disk: Disk,
+    /// The committer's clock, which a sync moves.
+    pub(super) elapsed_us: Arc<AtomicU64>,
+}
+
+impl Engine for Memory {
+    fn write(&self, writes: &Writes, sync: bool) -> Result<usize, String> {
+        let mut write = Write::default();
+        encode(writes, &mut write);
+        self.elapsed_us.fetch_add(if sync { SYNC_US } else { 0 }, Relaxed);
+        self.disk.write(write, sync)
+    }
+
+    fn sync(&self) -> Result<(), String> {
+        self.elapsed_us.fetch_add(SYNC_US, Relaxed);
+        self.disk.sync()
+    }
+
+    fn chunks(&self, log: LogId, from_seq: u64, bytes_max: usize) -> Result<Vec<StoredChunk>, StoreError> {
+        let of = |family| self.disk.read(family, |chunks| chunks_from(family, chunks, log, from_seq));
+        let mut both = of(Family::Chunks)?;
+        both.append(&mut of(Family::Transient)?);
+        both.sort_unstable_by_key(|(_, first_seq, _)| *first_seq);
+        let mut found = Vec::new();
+        let mut bytes = 0;
+        for (family, first_seq, value) in both {
+            if !found.is_empty() && bytes + value.len() > bytes_max {
+                break;
+            }
+            let size = value.len();
+            let chunk = self.decode(family, log, first_seq, value)?;
+            // The one before may end before what is wanted.
+            if chunk.seqs.last().is_some_and(|&last| last >= from_seq) {
+                bytes += size;
+                found.push(chunk);
+            }
+        }
+        Ok(found)
+    }
+
+    fn chunk(&self, log: LogId, first_seq: u64) -> Result<Option<StoredChunk>, StoreError> {
+        let value = self.disk.read(Family::Chunks, |chunks| chunks.get(chunk_key(log, first_seq).as_slice()).cloned());
+        value.map(|value| self.decode(Family::Chunks, log, first_seq, value)).transpose()
+    }
+
+    fn due(&self, log: LogId, from_ms: u64, until_ms: u64, limit: usize) -> Result<Vec<(u64, u64)>, StoreError> {
+        let end = match until_ms.checked_add(1) {
+            Some(next_ms) => due_key(log, next_ms, 0).to_vec(),
+            None => end_of(&log_key(log)),
+        };
+        self.disk.read(Family::Due, |due| {
+            due.range(due_key(log, from_ms, 0).to_vec()..end).take(limit).map(|(key, _)| parse_due_key(key)).collect()
+        })
+    }
+
+    fn logs(&self) -> Result<Vec<(LogId, LogState)>, StoreError> {
+        self.disk.read(Family::Logs, |logs| {
+            let read = |(key, value): (&Vec<u8>, &Vec<u8>)| {
+                let log = parse_log_key(key)?;
+                let state = LogState::decode(value).map_err(|error| corrupt(Family::Logs, log, key, error))?;
+                Ok((log, state))
+            };
+            logs.iter().map(read).collect()
+        })
+    }
+
+    fn catalogue(&self) -> Result<Vec<CatalogueRecord>, StoreError> {
+        let copy = |(key, value): (&Vec<u8>, &Vec<u8>)| (key.clone(), value.clone());
+        Ok(self.disk.read(Family::Catalogue, |catalogue| catalogue.iter().map(copy).collect()))
+    }
+
+    fn fail_next_write(&self) {
+        self.disk.fail_next_write();
+    }
+}
+
+impl Memory {
+    fn decode(&self, family: Family, log: LogId, first_seq: u64, value: Vec<u8>) -> Result<StoredChunk, StoreError> {
+        let key = chunk_key(log, first_seq);
+        let mut chunk = chunk::decode(first_seq, value).map_err(|error| corrupt(family, log, &key, error))?;
+        chunk.persistent = family == Family::Chunks;
+        let marks = self.disk.read(Family::Marks, |marks| marks.get(key.as_slice()).cloned());
+        if let Some(value) = marks.filter(|_| chunk.persistent) {
+            chunk.marks = Marks::decode(&value, first_seq).map_err(|error| corrupt(Family::Marks, log, &key, error))?;
+        }
+        Ok(chunk)
+    }
+}
+
+/// The chunks of a log from the last one that begins at or before `from_seq`, by first sequence number.
+fn chunks_from(
+    family: Family,
+    chunks: &Values,
+    log: LogId,
+    from_seq: u64,
+) -> Result<Vec<(Family, u64, Vec<u8>)>, StoreError> {
+    let start = log_key(log).to_vec();
+    let end = end_of(&start);
+    let from = chunk_key(log, from_seq).to_vec();
+    let before = chunks.range(start..=from.clone()).next_back();
+    let behind = chunks.range((Excluded(from), Unbounded)).take_while(|(key, _)| **key < end);
+    let read = |(key, value): (&Vec<u8>, &Vec<u8>)| Ok((family, last_number(family, key, 17)?, value.clone()));
+    before.into_iter().chain(behind).map(read).collect()
+}
+
+fn corrupt(family: Family, log: LogId, key: &[u8], source: DecodeError) -> StoreError {
+    StoreError::Corrupt { family: family.name(), log, key: hexadecimal(key), source }
+}

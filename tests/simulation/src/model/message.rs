@@ -1,0 +1,165 @@
+//! A message as the model knows it, and what its deaths write on it.
+
+use std::{fmt, sync::Arc};
+
+use leveret_amqp::{FieldTable, FieldValue};
+use leveret_broker::queue::{DeadLetterReason, Position};
+
+use crate::plan::Name;
+
+/// What does not change while a message lies in a queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Content {
+    /// The number that its publisher gave it; the copies that routing and dead-lettering make share it.
+    pub(crate) root: u64,
+    /// The copies it was made from, oldest first.
+    pub(crate) ancestors: Vec<u64>,
+    /// The length of its body.
+    pub(crate) bytes: u64,
+    /// It was never in a queue that does not survive a restart: a confirm is about this copy too.
+    pub(crate) is_promised: bool,
+    /// Delivery mode 2.
+    pub(crate) persistent: bool,
+    /// The priority property.
+    pub(crate) priority: u8,
+    /// When it came into the queue, in milliseconds since the Unix epoch.
+    pub(crate) timestamp_ms: u64,
+    /// The expiration property.
+    pub(crate) expiration_ms: Option<u64>,
+    /// The exchange it was published to.
+    pub(crate) exchange: Name,
+    /// Its routing key.
+    pub(crate) key: Name,
+    /// The header CC.
+    pub(crate) copies: Vec<Name>,
+    /// Newest first.
+    pub(crate) deaths: Vec<Death>,
+    /// The oldest death ever.
+    pub(crate) first_death: Option<Death>,
+}
+
+/// A copy of a message in a queue, and what has become of it there.
+#[derive(Clone)]
+pub(crate) struct Message {
+    /// Unique in a run.
+    pub(crate) copy: u64,
+    /// See there.
+    pub(crate) content: Arc<Content>,
+    /// Its place in the order of arrival; the same for those of which it is not known.
+    pub(crate) rank: u64,
+    /// Where the broker has it, once that was seen.
+    pub(crate) place: Option<Position>,
+    /// Not with a consumer.
+    pub(crate) is_ready: bool,
+    /// It was with a consumer at some time.
+    pub(crate) was_delivered: bool,
+    /// Counted attempts (`x-delivery-count`).
+    pub(crate) attempts: u32,
+}
+
+/// An entry of `x-death`.
+#[derive(Clone, Debug)]
+pub(crate) struct Death {
+    queue: Name,
+    reason: DeadLetterReason,
+    count: i64,
+    time_s: u64,
+    exchange: Name,
+    keys: Vec<Name>,
+    expiration_ms: Option<u64>,
+}
+
+impl Content {
+    /// When its own time is over or that of the queue; `None` is never.
+    pub(crate) fn due_ms(&self, ttl_ms: Option<u64>) -> Option<u64> {
+        let lifetime_ms = self.expiration_ms.into_iter().chain(ttl_ms).min()?;
+        Some(self.timestamp_ms + lifetime_ms)
+    }
+
+    /// All routing keys.
+    pub(crate) fn keys(&self) -> Vec<&str> {
+        std::iter::once(&self.key).chain(&self.copies).map(|key| &**key).collect()
+    }
+
+    /// The message as it leaves a queue for the dead-letter exchange.
+    pub(crate) fn died(&self, copy: u64, queue: &Name, reason: DeadLetterReason, now_ms: u64) -> Self {
+        let mut next = self.clone();
+        let earlier = next.deaths.iter().position(|death| death.queue == *queue && death.reason == reason);
+        let death = match earlier.map(|place| next.deaths.remove(place)) {
+            Some(death) => Death { count: death.count + 1, ..death },
+            None => Death {
+                queue: Arc::clone(queue),
+                reason,
+                count: 1,
+                time_s: now_ms / 1000,
+                exchange: Arc::clone(&self.exchange),
+                keys: self.keys().into_iter().map(Name::from).collect(),
+                expiration_ms: self.expiration_ms,
+            },
+        };
+        let last = Death { exchange: Arc::clone(&self.exchange), ..death.clone() };
+        next.first_death.get_or_insert(last);
+        next.deaths.insert(0, death);
+        next.ancestors.push(copy);
+        next.expiration_ms = None;
+        next.timestamp_ms = now_ms;
+        next
+    }
+
+    /// Whether it died in `queue` and nobody has rejected it since: it would go round for ever.
+    pub(crate) fn goes_round(&self, queue: &str) -> bool {
+        let since_rejection = self.deaths.iter().take_while(|death| death.reason != DeadLetterReason::Rejected);
+        since_rejection.into_iter().any(|death| *death.queue == *queue)
+    }
+
+    /// The headers that it should be delivered with. Those that tell of the last death are left out: they say nothing
+    /// that the first entry of `x-death` does not.
+    pub(crate) fn headers(&self) -> FieldTable {
+        let mut headers = FieldTable::new();
+        if !self.copies.is_empty() {
+            headers.insert("CC", texts(&self.copies));
+        }
+        if let Some(first) = &self.first_death {
+            headers.insert("x-death", FieldValue::Array(self.deaths.iter().map(Death::table).collect()));
+            headers.insert("x-first-death-queue", text(&first.queue));
+            headers.insert("x-first-death-reason", text(first.reason.as_str()));
+            headers.insert("x-first-death-exchange", text(&first.exchange));
+        }
+        headers
+    }
+}
+
+impl Death {
+    fn table(&self) -> FieldValue {
+        let mut table = FieldTable::new()
+            .with("count", FieldValue::I64(self.count))
+            .with("reason", text(self.reason.as_str()))
+            .with("queue", text(&self.queue))
+            .with("time", FieldValue::Timestamp(self.time_s))
+            .with("exchange", text(&self.exchange))
+            .with("routing-keys", texts(&self.keys));
+        if let Some(expiration_ms) = self.expiration_ms {
+            table.insert("original-expiration", text(&expiration_ms.to_string()));
+        }
+        FieldValue::Table(table)
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { copy, content, place, is_ready, .. } = self;
+        let state = if *is_ready { "ready" } else { "unacked" };
+        let place = place.map_or("an unknown place".to_owned(), |place| format!("{}:{}", place.level, place.seq));
+        write!(formatter, "message {} (copy {copy}, priority {}, {state} at {place})", content.root, content.priority)
+    }
+}
+
+/// A long string.
+pub(crate) fn text(text: &str) -> FieldValue {
+    FieldValue::LongString(text.as_bytes().to_vec())
+}
+
+/// An array of long strings.
+pub(crate) fn texts(names: &[Name]) -> FieldValue {
+    FieldValue::Array(names.iter().map(|name| text(name)).collect())
+}

@@ -1,0 +1,303 @@
+//! What a broker should do, written as plainly as possible: lists, looked through from the front.
+//!
+//! The model is told what was done and what was seen, and says whether that may be so. It knows nothing of chunks, pages,
+//! commits or locks; what is durable it knows as a copy of itself, made whenever the committer takes its cut. After a
+//! crash it is the copy that belongs to the last batch found on the disk: so it is exact about what comes back.
+
+mod message;
+mod queue;
+mod seen;
+mod topology;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use leveret_broker::queue::{DeadLetterReason, Position};
+
+pub(crate) use message::{Content, Message, texts};
+pub(crate) use queue::{Consumer, Queue, Settled, Work};
+pub(crate) use seen::Seen;
+pub(crate) use topology::Topology;
+
+use crate::plan::{Name, QueuePlan};
+use queue::Act;
+
+/// The broker's id of a queue.
+pub(crate) type QueueId = u64;
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Model {
+    /// The time, in milliseconds since the Unix epoch.
+    pub(crate) now_ms: u64,
+    /// What there is.
+    pub(crate) queues: BTreeMap<QueueId, Queue>,
+    /// See there.
+    pub(crate) topology: Topology,
+    /// Whether messages that die together come in the order in which they lay in the queue.
+    pub(crate) keeps_order: bool,
+    work: VecDeque<(Source, Work)>,
+    commands: u64,
+    seen: BTreeMap<QueueId, VecDeque<Seen>>,
+    next_copy: u64,
+    next_rank: u64,
+    violation: Option<String>,
+}
+
+/// Which command of which queue has caused follow-up work.
+#[derive(Clone, Debug)]
+struct Source {
+    queue: QueueId,
+    plan: QueuePlan,
+    command: u64,
+}
+
+impl Model {
+    /// A broker without queues.
+    pub(crate) fn new(now_ms: u64, keeps_order: bool) -> Self {
+        Self { now_ms, keeps_order, ..Self::default() }
+    }
+
+    /// The queue of that name.
+    pub(crate) fn queue_id(&self, name: &str) -> Option<QueueId> {
+        self.queues.iter().find(|(_, queue)| *queue.plan.name == *name).map(|(id, _)| *id)
+    }
+
+    /// Deliveries were seen.
+    pub(crate) fn see(&mut self, queue: QueueId, seen: impl IntoIterator<Item = Seen>) {
+        self.seen.entry(queue).or_default().extend(seen);
+    }
+
+    /// Something was found that should not be.
+    pub(crate) fn fail(&mut self, violation: impl Into<String>) {
+        self.violation.get_or_insert(violation.into());
+    }
+
+    /// What should not have been.
+    pub(crate) fn violation(&self) -> Option<&str> {
+        self.violation.as_deref()
+    }
+
+    /// A queue is declared for the first time.
+    pub(crate) fn declare(&mut self, id: QueueId, plan: &QueuePlan, owner: Option<u64>) {
+        let queue = Queue {
+            plan: plan.clone(),
+            owner,
+            messages: Vec::new(),
+            consumers: Vec::new(),
+            active: None,
+            unused_since_ms: self.now_ms,
+        };
+        self.queues.insert(id, queue);
+    }
+
+    /// Does something with a queue, if it is still there.
+    pub(crate) fn act<T>(&mut self, id: QueueId, act_on: impl FnOnce(&mut Queue, &mut Act<'_>) -> T) -> Option<T> {
+        let queue = self.queues.get_mut(&id)?;
+        let seen = self.seen.entry(id).or_default();
+        let mut act = Act { now_ms: self.now_ms, seen, work: Vec::new(), violation: None };
+        let result = act_on(queue, &mut act);
+        let Act { work, violation, .. } = act;
+        let plan = &queue.plan;
+        let name = &plan.name;
+        if let Some(violation) = violation {
+            self.violation.get_or_insert(format!("queue {name}: {violation}"));
+        }
+        self.commands += 1;
+        let source = Source { queue: id, plan: plan.clone(), command: self.commands };
+        self.work.extend(work.into_iter().map(|work| (source.clone(), work)));
+        Some(result)
+    }
+
+    /// A new copy of a message, behind all others.
+    pub(crate) fn message(&mut self, content: Arc<Content>) -> Message {
+        self.next_rank += 1;
+        self.next_copy += 1;
+        Message {
+            copy: self.next_copy,
+            content,
+            rank: self.next_rank,
+            place: None,
+            is_ready: true,
+            was_delivered: false,
+            attempts: 0,
+        }
+    }
+
+    /// Publishes to queues, each with its messages, in this order; the numbers of the messages that one refused.
+    pub(crate) fn publish(&mut self, groups: Vec<(QueueId, Vec<Arc<Content>>)>, is_granted: bool) -> BTreeSet<u64> {
+        let mut refused = BTreeSet::new();
+        for (id, contents) in groups {
+            let messages: Vec<_> = contents.into_iter().map(|content| self.message(content)).collect();
+            let of_queue = self.act(id, |queue, act| queue.publish(messages, is_granted, act)).unwrap_or_default();
+            refused.extend(of_queue.into_iter().map(|message| message.content.root));
+        }
+        refused
+    }
+
+    /// Settles messages of a queue.
+    pub(crate) fn settle(&mut self, id: QueueId, consumer: Option<u64>, places: &[Position], how: Settled) {
+        self.act(id, |queue, act| queue.settle(consumer, places, how, act));
+    }
+
+    /// Deletes a queue with its bindings.
+    pub(crate) fn delete_queue(&mut self, id: QueueId) {
+        if let Some(queue) = self.queues.remove(&id) {
+            self.topology.unbind(|binding| binding.to_queue && binding.destination == queue.plan.name);
+        }
+    }
+
+    /// Does the follow-up work at the end of a turn. `order` puts the queues that a dead letter goes to in order.
+    pub(crate) fn end_turn(&mut self, order: impl Fn(&str, &[&str]) -> Vec<QueueId>) {
+        while let Some((source, work)) = self.work.pop_front() {
+            match work {
+                Work::Delete => self.delete_queue(source.queue),
+                Work::DeadLetters(reason, messages) => {
+                    let letters = self.with_alike(&source, reason, messages);
+                    self.move_dead(&source.plan, letters, &order);
+                }
+            }
+        }
+        let unexplained = self.seen.iter().find_map(|(id, seen)| Some((*id, seen.front()?.clone())));
+        if let Some((id, seen)) = unexplained {
+            let state = self.queues.get(&id).map(|queue| (&queue.consumers, &queue.messages));
+            let text = format!("{seen:?} of queue {id} could not be delivered: {state:?}");
+            self.fail(text);
+        }
+    }
+
+    /// What survives a restart, as it is now.
+    #[must_use]
+    pub(crate) fn durable(&self) -> Self {
+        let kept = self.queues.iter().filter(|(_, queue)| queue.is_kept());
+        let after_restart = |queue: &Queue| Queue {
+            messages: queue
+                .messages
+                .iter()
+                .filter(|message| message.content.persistent)
+                .map(Message::at_rest)
+                .collect(),
+            consumers: Vec::new(),
+            active: None,
+            ..queue.clone()
+        };
+        Self {
+            queues: kept.map(|(id, queue)| (*id, after_restart(queue))).collect(),
+            topology: self.topology.durable(|name| self.queues[&self.queue_id(name).unwrap_or(0)].is_kept()),
+            work: VecDeque::new(),
+            seen: BTreeMap::new(),
+            ..self.clone()
+        }
+    }
+
+    /// Takes the place of `crashed`: what was durable is there again. Numbers go on from where they were.
+    #[must_use]
+    pub(crate) fn recovered(&self, crashed: &Self) -> Self {
+        Self {
+            now_ms: crashed.now_ms,
+            next_copy: crashed.next_copy,
+            next_rank: crashed.next_rank,
+            violation: crashed.violation.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// The first of these messages that would be lost in a crash which leaves what is in `durable`: a copy is in a
+    /// queue, and neither it nor one that it was made from would be found again.
+    #[must_use]
+    pub(crate) fn endangered(&self, roots: &BTreeSet<u64>, durable: &Self) -> Option<&Message> {
+        let kept = || self.queues.values().filter(|queue| queue.is_kept()).flat_map(|queue| &queue.messages);
+        let is_promised =
+            |content: &Content| content.is_promised && content.persistent && roots.contains(&content.root);
+        let mut of_roots = kept().filter(|message| is_promised(&message.content));
+        let found: BTreeSet<u64> =
+            durable.queues.values().flat_map(|queue| &queue.messages).map(|kept| kept.copy).collect();
+        let is_found = |message: &Message| {
+            found.contains(&message.copy) || message.content.ancestors.iter().any(|copy| found.contains(copy))
+        };
+        of_roots.find(|message| !is_found(message))
+    }
+
+    /// The letters, and where their order is not known, all others that the same command has made. What was delivered on
+    /// arrival tells in which order they came.
+    fn with_alike(
+        &mut self,
+        source: &Source,
+        reason: DeadLetterReason,
+        messages: Vec<Message>,
+    ) -> Vec<(DeadLetterReason, Message)> {
+        let with_reason = |reason| move |message| (reason, message);
+        let mut letters: Vec<_> = messages.into_iter().map(with_reason(reason)).collect();
+        if self.keeps_order {
+            return letters;
+        }
+        let is_alike = |(other, _): &mut (Source, Work)| other.command == source.command;
+        while let Some((_, Work::DeadLetters(reason, messages))) = self.work.pop_front_if(is_alike) {
+            letters.extend(messages.into_iter().map(with_reason(reason)));
+        }
+        letters.sort_by_key(|(_, message)| self.first_seen(message.content.root).unwrap_or(usize::MAX));
+        letters
+    }
+
+    fn move_dead(
+        &mut self,
+        plan: &QueuePlan,
+        letters: Vec<(DeadLetterReason, Message)>,
+        order: &impl Fn(&str, &[&str]) -> Vec<QueueId>,
+    ) {
+        let Some(exchange) = &plan.dead_letter_exchange else { return };
+        let rank = self.next_rank + 1;
+        for (reason, dead) in letters {
+            let mut content = dead.content.died(dead.copy, &plan.name, reason, self.now_ms);
+            content.exchange = Arc::clone(exchange);
+            content.is_promised &= plan.is_kept();
+            if let Some(key) = &plan.dead_letter_key {
+                content.key = Arc::clone(key);
+                content.copies = Vec::new();
+            }
+            let targets = self.targets(&content, order);
+            let content = Arc::new(content);
+            for id in targets {
+                let mut message = self.message(Arc::clone(&content));
+                if !self.keeps_order {
+                    message.rank = rank;
+                }
+                self.act(id, |queue, act| queue.publish(vec![message], false, act));
+            }
+        }
+    }
+
+    fn first_seen(&self, root: u64) -> Option<usize> {
+        let places = self.seen.values().map(|seen| seen.iter().position(|seen| seen.root() == Some(root)));
+        places.flatten().min()
+    }
+
+    /// The queues that a dead letter goes to, in the order in which the broker takes them.
+    fn targets(&self, content: &Content, order: &impl Fn(&str, &[&str]) -> Vec<QueueId>) -> Vec<QueueId> {
+        let names = self.topology.route(&content.exchange, &content.keys()).unwrap_or_default();
+        let wanted = names.iter().filter(|name| !content.goes_round(name)).filter_map(|name| self.queue_id(name));
+        let mut wanted: Vec<_> = wanted.collect();
+        let order = order(&content.exchange, &content.keys());
+        wanted.sort_by_key(|id| order.iter().position(|other| other == id));
+        wanted
+    }
+}
+
+impl Message {
+    /// As it is found after a restart.
+    fn at_rest(&self) -> Self {
+        Self { is_ready: true, ..self.clone() }
+    }
+}
+
+/// Names for messages.
+impl Model {
+    /// The queues that a message goes to; `None` where the exchange does not exist.
+    #[must_use]
+    pub(crate) fn route(&self, exchange: &Name, keys: &[&str]) -> Option<BTreeSet<QueueId>> {
+        let names = self.topology.route(exchange, keys)?;
+        Some(names.iter().filter_map(|name| self.queue_id(name)).collect())
+    }
+}

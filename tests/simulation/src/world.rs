@@ -1,0 +1,227 @@
+//! The broker and its model side by side, and all that stands between them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    hash::{DefaultHasher, Hash},
+    sync::Arc,
+};
+
+use leveret_amqp::{OwnedProperties, Properties};
+use leveret_broker::{
+    Broker, BrokerConfig, Turn, VHost,
+    exchange::ExchangeTypes,
+    queue::{Queue, Window},
+};
+use leveret_store::simulation::{self, Disk, Steps};
+use parking_lot::Mutex;
+
+use crate::{
+    commits::Commits,
+    front::{Channel, Connection, Log},
+    model::{Model, QueueId, Seen, texts},
+    plan::{Name, Plan},
+};
+
+/// The time at which runs begin, in milliseconds since the Unix epoch.
+const START_MS: u64 = 1_000_000_000_000;
+
+/// The only vhost.
+const VHOST: &str = "/";
+
+/// How many connections there are.
+pub(crate) const CONNECTIONS: usize = 2;
+
+/// See the module.
+pub(crate) struct World<'p> {
+    pub(crate) plan: &'p Plan,
+    pub(crate) disk: Disk,
+    pub(crate) now_ms: u64,
+    pub(crate) model: Model,
+    pub(crate) real: Real,
+    pub(crate) commits: Commits,
+    pub(crate) next_root: u64,
+    pub(crate) trace: DefaultHasher,
+}
+
+/// The broker of one life, and its clients.
+pub(crate) struct Real {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) vhost: Arc<VHost>,
+    pub(crate) steps: Steps,
+    pub(crate) connections: Vec<Connection>,
+    pub(crate) channels: Vec<Channel>,
+    pub(crate) queues: BTreeMap<QueueId, Arc<Queue>>,
+    pub(crate) log: Log,
+}
+
+impl<'p> World<'p> {
+    /// An empty disk and a broker on it.
+    ///
+    /// # Errors
+    /// Where the broker does not start.
+    pub(crate) fn new(plan: &'p Plan) -> Result<Self, String> {
+        let disk = Disk::new();
+        let model = Model::new(START_MS, plan.features.keeps_order());
+        Ok(Self {
+            plan,
+            real: Real::start(plan, &disk, START_MS)?,
+            disk,
+            now_ms: START_MS,
+            commits: Commits::new(&model),
+            model,
+            next_root: 0,
+            trace: DefaultHasher::new(),
+        })
+    }
+
+    /// Does something in a turn of its own, and what follows from it.
+    pub(crate) fn turn(&mut self, act: impl FnOnce(&mut Self, &mut Turn<'_>)) {
+        let broker = Arc::clone(&self.real.broker);
+        self.commits.turn += 1;
+        let mut turn = broker.turn_at(self.now_ms);
+        act(self, &mut turn);
+        drop(turn);
+        self.end_turn();
+    }
+
+    /// Has the model do what the broker did as a turn ended.
+    pub(crate) fn end_turn(&mut self) {
+        self.observe();
+        let vhost = &self.real.vhost;
+        self.model.end_turn(|exchange, keys| {
+            let copies: Vec<_> = keys[1..].iter().map(|key| Name::from(*key)).collect();
+            route(vhost, exchange, keys[0], &copies).unwrap_or_default()
+        });
+        self.real.queues.retain(|id, _| self.model.queues.contains_key(id));
+    }
+
+    /// Tells the model what was delivered since it was last told.
+    pub(crate) fn observe(&mut self) {
+        for delivered in self.real.log.lock().drain(..) {
+            (delivered.queue, delivered.consumer, delivered.runs.len()).hash(&mut self.trace);
+            delivered.runs.iter().for_each(|run| run.run().hash(&mut self.trace));
+            let consumer = Some(delivered.consumer);
+            self.model.see(delivered.queue, delivered.runs.iter().flat_map(|run| Seen::all(consumer, run)));
+        }
+    }
+
+    /// Compares what can be compared.
+    ///
+    /// # Errors
+    /// What is not as it should be.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if let Some(violation) = self.model.violation() {
+            return Err(violation.to_owned());
+        }
+        let names: BTreeSet<_> = self.real.vhost.queues().iter().map(|queue| queue.id).collect();
+        let expected: BTreeSet<_> = self.model.queues.keys().copied().collect();
+        if names != expected {
+            return Err(format!("the queues are {names:?} and should be {expected:?}"));
+        }
+        self.model.queues.keys().try_for_each(|id| self.check_queue(*id))
+    }
+
+    fn check_queue(&self, id: QueueId) -> Result<(), String> {
+        let (real, model) = (&self.real.queues[&id], &self.model.queues[&id]);
+        let counts = real.counts();
+        let found = (counts.ready, counts.ready_bytes, counts.unacked, counts.unacked_bytes, counts.consumers);
+        let ((ready, ready_bytes), (unacked, unacked_bytes)) = (model.ready(), model.unacked());
+        let expected = (ready, ready_bytes, unacked, unacked_bytes, model.consumers.len());
+        if found != expected {
+            let name = &model.plan.name;
+            return Err(format!("queue {name}: ready, unacked, consumers: {found:?} and should be {expected:?}"));
+        }
+        match model.neglected() {
+            Some(consumer) if self.is_mail_read() => {
+                Err(format!("queue {}: {consumer:?} has room and {ready} messages wait", model.plan.name))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Compares exchanges and bindings.
+    ///
+    /// # Errors
+    /// What is not as it should be.
+    pub(crate) fn check_topology(&self) -> Result<(), String> {
+        let vhost = &self.real.vhost;
+        let names = vhost.exchanges().into_iter().map(|exchange| Arc::clone(&exchange.name));
+        let exchanges: BTreeSet<Name> = names.filter(|name| name.starts_with('x')).collect();
+        let expected: BTreeSet<Name> = self.model.topology.exchanges.keys().cloned().collect();
+        if exchanges != expected {
+            return Err(format!("the exchanges are {exchanges:?} and should be {expected:?}"));
+        }
+        let parts = |source: &Name, destination: &Name, key: &[u8]| {
+            (Arc::clone(source), Arc::clone(destination), String::from_utf8_lossy(key).into_owned())
+        };
+        let bindings: BTreeSet<_> = vhost
+            .bindings()
+            .iter()
+            .map(|binding| parts(&binding.source, binding.destination.name(), &binding.routing_key))
+            .collect();
+        let expected = self.model.topology.bindings.iter();
+        let expected = expected.map(|binding| parts(&binding.source, &binding.destination, binding.key.as_bytes()));
+        let expected: BTreeSet<_> = expected.collect();
+        match bindings == expected {
+            true => Ok(()),
+            false => Err(format!("the bindings are {bindings:?} and should be {expected:?}")),
+        }
+    }
+
+    fn is_mail_read(&self) -> bool {
+        self.real.connections.iter().all(|connection| connection.mailbox.lock().is_empty())
+    }
+}
+
+impl Real {
+    /// Starts the broker on a disk, and its clients.
+    pub(crate) fn start(plan: &Plan, disk: &Disk, now_ms: u64) -> Result<Self, String> {
+        let config = BrokerConfig {
+            default_user: "guest".to_owned(),
+            default_password: "guest".to_owned(),
+            loopback_users: Vec::new(),
+            message_memory_bytes: plan.message_memory_bytes,
+        };
+        let (store, steps) = simulation::open(disk, plan.sync);
+        let broker = Broker::open_by_hand(store, &config, ExchangeTypes::default(), plan.sizing, now_ms)
+            .map_err(|error| format!("the broker does not start: {error}"))?;
+        let vhost = broker.vhost(VHOST).ok_or("the vhost is missing")?;
+        let connection = |_| Connection {
+            id: broker.next_id(),
+            window: Arc::new(Window::new(plan.outbox_bytes)),
+            mailbox: Arc::default(),
+        };
+        let connections = (0..CONNECTIONS).map(connection).collect();
+        let channel = |(number, mode): (usize, &_)| Channel::new(broker.next_id(), number % CONNECTIONS, &vhost, *mode);
+        let channels = plan.channels.iter().enumerate().map(channel).collect();
+        let queues = vhost.queues().into_iter().map(|queue| (queue.id, queue)).collect();
+        Ok(Self { vhost, steps, connections, channels, queues, log: Arc::new(Mutex::new(Vec::new())), broker })
+    }
+}
+
+impl Drop for Real {
+    /// Mail holds queues, and these hold the mailbox.
+    fn drop(&mut self) {
+        for connection in &self.connections {
+            let mail: VecDeque<_> = std::mem::take(&mut *connection.mailbox.lock());
+            drop(mail);
+        }
+    }
+}
+
+/// Where the broker routes a message, in its order; `None` where it refuses to.
+pub(crate) fn route(vhost: &VHost, exchange: &str, key: &str, copies: &[Name]) -> Option<Vec<QueueId>> {
+    let raw = properties(copies).to_raw();
+    let view = Properties::parse(&raw).ok()?;
+    let (queues, _) = vhost.route(exchange, key.as_bytes(), &view).ok()?;
+    Some(queues.iter().map(|queue| queue.id).collect())
+}
+
+/// Properties with the header CC.
+pub(crate) fn properties(copies: &[Name]) -> OwnedProperties {
+    let mut properties = OwnedProperties::default();
+    if !copies.is_empty() {
+        properties.headers.get_or_insert_default().insert("CC", texts(copies));
+    }
+    properties
+}
