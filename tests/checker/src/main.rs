@@ -1,0 +1,46 @@
+//! The command line: `run` against a broker, `judge` an earlier history.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use leveret_checker::{Error, Options, Report, check, history, run};
+
+/// Tries to make a broker lose, double or reorder messages, and tells whether it did.
+#[derive(Parser)]
+#[command(name = "leveret-checker", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run against a broker and judge what happened
+    Run(Options),
+    /// Judge the history of an earlier run
+    Judge {
+        /// The history
+        file: PathBuf,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match report(Cli::parse().command).await {
+        Ok(report) => {
+            println!("{report}");
+            if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("leveret-checker: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn report(command: Command) -> Result<Report, Error> {
+    match command {
+        Command::Run(options) => run(&options).await,
+        Command::Judge { file } => Ok(check(&history::read(&file)?)),
+    }
+}
