@@ -40,7 +40,18 @@ async fn main() -> ExitCode {
 
 async fn report(command: Command) -> Result<Report, Error> {
     match command {
-        Command::Run(options) => run(&options).await,
+        Command::Run(options) => run_and_keep(&options).await,
         Command::Judge { file } => Ok(check(&history::read(&file)?)),
     }
+}
+
+/// Runs in a folder that is kept when the broker has failed, or the run. Says how it can be repeated.
+async fn run_and_keep(options: &Options) -> Result<Report, Error> {
+    let folder = tempfile::Builder::new().prefix("leveret-checker-").tempdir().map_err(Error::Start)?;
+    eprintln!("--seed {}", options.seed);
+    let outcome = run(options, folder.path()).await;
+    if !matches!(&outcome, Ok(report) if report.passed()) {
+        eprintln!("history, data and log of the broker are kept in {}", folder.keep().display());
+    }
+    outcome
 }

@@ -27,8 +27,8 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", default_value_t = 0.5)]
     pub cut_every: f64,
     /// Repeats the choices of an earlier run [default: another one each time]
-    #[arg(long)]
-    pub seed: Option<u64>,
+    #[arg(long, default_value_t = rand::random(), hide_default_value = true)]
+    pub seed: u64,
     /// Connections that publish
     #[arg(long, default_value_t = 4)]
     pub producers: u32,
@@ -47,7 +47,7 @@ pub struct Options {
     /// Seconds to wait for the broker to start, to confirm and to give back what is in the queues
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub patience: u64,
-    /// Where the history is written [default: a file in a temporary folder, kept when the run fails]
+    /// Where the history is written [default: beside the broker's data, kept when the run fails]
     #[arg(long, value_name = "FILE")]
     pub history: Option<PathBuf>,
 }

@@ -1,16 +1,11 @@
 //! The course of a run: start, declare, publish and consume under faults, take what is left, judge.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use lapin::{
     options::{QueueDeclareOptions, QueueDeleteOptions},
     types::{AMQPValue, FieldTable},
 };
-use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::{
@@ -21,44 +16,27 @@ use crate::{
 /// The parts of the run that make choices, beside producers and consumers.
 const NEMESIS: u64 = 0;
 
-/// Runs as the options say and judges what happened. Says on standard error how the run can be repeated.
+/// Runs as the options say, with the broker's data in `folder`, and judges what happened. The history is in
+/// [`Options::history`], or else in `history.jsonl` in the folder.
 ///
 /// # Errors
 ///
 /// Where the run could not be done. What the broker did wrong is in the report.
-pub async fn run(options: &Options) -> Result<Report, Error> {
-    let folder = tempfile::Builder::new().prefix("leveret-checker-").tempdir().map_err(Error::Start)?;
-    let history = options.history.clone().unwrap_or_else(|| folder.path().join("history.jsonl"));
-    let seed = options.seed.unwrap_or_else(rand::random);
-    eprintln!("--seed {seed}");
-    let outcome = run_in(folder.path(), options, seed, &history).await;
-    if !matches!(&outcome, Ok(report) if report.passed()) {
-        eprintln!("kept: {}", keep(folder, &history).display());
-    }
-    outcome
-}
-
-/// Keeps the folder with the broker's data, and its log; the history, too, if it is there.
-fn keep(folder: TempDir, history: &Path) -> PathBuf {
-    let folder = folder.keep();
-    if history.starts_with(&folder) { history.to_owned() } else { folder }
-}
-
-async fn run_in(folder: &Path, options: &Options, seed: u64, history: &Path) -> Result<Report, Error> {
+pub async fn run(options: &Options, folder: &Path) -> Result<Report, Error> {
     let mut broker = start(folder, options)?;
     let uri = match (&broker, &options.uri) {
         (Some(broker), _) => broker.uri(),
         (None, uri) => uri.clone().unwrap_or_default(),
     };
-    let recorder = Recorder::create(history)?;
-    let scene = Arc::new(Scene::new(options, seed, &uri, recorder).await?);
+    let history = options.history.clone().unwrap_or_else(|| folder.join("history.jsonl"));
+    let scene = Arc::new(Scene::new(options, &uri, Recorder::create(&history)?).await?);
     scene.until_reachable(broker.as_mut()).await?;
     declare(&scene).await?;
     let broker = perform(&scene, broker).await?;
-    drain(&scene, || Ok(check(&scene.recorder.events(history)?).lost)).await?;
+    drain(&scene, || Ok(check(&scene.recorder.events(&history)?).lost)).await?;
     delete(&scene).await?;
     drop(broker);
-    Ok(check(&scene.recorder.events(history)?))
+    Ok(check(&scene.recorder.events(&history)?))
 }
 
 /// The broker of the run, unless there is one already.

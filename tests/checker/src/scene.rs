@@ -22,8 +22,6 @@ const ATTEMPT_TIME_MAX: Duration = Duration::from_secs(5);
 /// What all parts of a run share.
 pub(crate) struct Scene {
     pub(crate) options: Options,
-    /// Where all choices come from.
-    pub(crate) seed: u64,
     pub(crate) recorder: Recorder,
     /// No more faults, no more publishes.
     pub(crate) over: CancellationToken,
@@ -35,7 +33,7 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    pub(crate) async fn new(options: &Options, seed: u64, uri: &str, recorder: Recorder) -> Result<Self, Error> {
+    pub(crate) async fn new(options: &Options, uri: &str, recorder: Recorder) -> Result<Self, Error> {
         let wrong = |reason: String| Error::Uri { uri: uri.to_owned(), reason };
         let parsed = AMQPUri::from_str(uri).map_err(wrong)?;
         let authority = (parsed.authority.host.as_str(), parsed.authority.port);
@@ -43,7 +41,6 @@ impl Scene {
         let address = found.ok_or_else(|| wrong("no such host".to_owned()))?;
         Ok(Self {
             options: options.clone(),
-            seed,
             recorder,
             over: CancellationToken::new(),
             address,
@@ -54,7 +51,7 @@ impl Scene {
 
     /// The source of the choices of one part of the run.
     pub(crate) fn random(&self, part: u64) -> StdRng {
-        let mut parts = StdRng::seed_from_u64(self.seed);
+        let mut parts = StdRng::seed_from_u64(self.options.seed);
         let of_run: u64 = parts.random();
         StdRng::seed_from_u64(of_run.wrapping_add(part))
     }
@@ -65,7 +62,7 @@ impl Scene {
 
     /// The name of a queue.
     pub(crate) fn queue(&self, number: u32) -> String {
-        format!("checker.{}.{number}", self.seed)
+        format!("checker.{}.{number}", self.options.seed)
     }
 
     /// Where to log in, by another address.
