@@ -21,3 +21,6 @@ mod registry;
 mod session;
 mod step;
 mod tally;
+
+#[cfg(fuzzing)]
+pub use connection::fuzz_handshake;

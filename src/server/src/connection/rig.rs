@@ -99,7 +99,8 @@ pub fn fuzz_handshake(bytes: &[u8]) {
     let bytes = bytes.get(..SOCKET_BYTES).unwrap_or(bytes);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let [whole, pieces] = [usize::MAX, 7].map(|piece| runtime.block_on(shake(bytes, piece)));
-    assert_eq!(whole.result.is_ok(), pieces.result.is_ok());
+    assert_eq!((whole.result.is_ok(), whole.is_silent()), (pieces.result.is_ok(), pieces.is_silent()));
     assert_eq!(whole.methods().len(), pieces.methods().len());
     assert!(whole.received.is_empty() || whole.received == PROTOCOL_HEADER || !whole.methods().is_empty());
+    assert!(bytes.ends_with(&whole.left) || whole.result.is_err());
 }
