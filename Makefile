@@ -5,7 +5,8 @@
 
 SHELL := /bin/bash
 CARGO ?= cargo
-# More arguments for `make run`, `test`, `sim`, `bench` and `idle`, for example: make run ARGS="--amqp-bind 127.0.0.1:5673"
+# More arguments for `make run`, `test`, `sim`, `check`, `fuzz`, `bench` and `idle`; for example:
+# make run ARGS="--amqp-bind 127.0.0.1:5673"
 ARGS ?=
 
 # Expanded by each recipe, not when this file is read: `deps` may just have installed ccache.
@@ -20,7 +21,7 @@ endif
 export CC CXX
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test sim lint format bench idle micro examples clean
+.PHONY: help deps build run test sim lint format check fuzz bench idle micro examples clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +50,12 @@ lint: deps ## Check format and lints
 
 format: ## Format the sources
 	$(CARGO) fmt --all
+
+check: build ## Kill Leveret under load and judge what comes of it (ARGS: --seconds 60 --kill-every 5 --seed 7)
+	$(CARGO) run --release --package leveret-checker -- run $(ARGS)
+
+fuzz: deps ## Fuzz what comes from peers, disk and administrators (ARGS: a target and seconds)
+	fuzz/run $(ARGS)
 
 bench: build ## Measure Leveret, beside RabbitMQ where that is installed
 	bench/run.py $(ARGS)

@@ -22,3 +22,6 @@ mod relief;
 mod session;
 mod step;
 mod tally;
+
+#[cfg(fuzzing)]
+pub use connection::fuzz_handshake;

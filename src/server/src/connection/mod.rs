@@ -27,8 +27,13 @@ mod sasl;
 mod transport;
 mod tune;
 
+#[cfg(any(test, fuzzing))]
+mod rig;
 #[cfg(test)]
 mod tests;
+
+#[cfg(fuzzing)]
+pub use self::rig::fuzz_handshake;
 
 use std::{sync::Arc, time::Duration};
 

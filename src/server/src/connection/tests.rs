@@ -1,39 +1,17 @@
 #![allow(clippy::unwrap_used)]
-//! The handshake over a socket in memory, against a gate that knows one user and one vhost.
-
-use std::sync::Arc;
+//! The handshake, by what clients send.
 
 use bytes::BytesMut;
-use leveret_amqp::{FieldTable, Method, ReplyCode, connection as class};
-use leveret_broker::{Error, access::Refusal};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use leveret_amqp::{FieldTable, Method, connection as class};
+use tokio::io::duplex;
 
 use super::{
-    handshake::{Admitted, Gate, INITIAL_FRAME_MAX},
-    sasl::Credentials,
+    rig::{OFFER, OneUser, Outcome, registration},
     *,
 };
 
-const OFFER: Tuning = Tuning { frame_max: 131_072, channel_max: 2047, heartbeat_s: 60 };
-
-struct OneUser;
-
-impl Gate for OneUser {
-    type Entry = String;
-
-    fn authenticate(&self, credentials: &Credentials) -> Result<Arc<str>, Refusal> {
-        match (&*credentials.username, &*credentials.password) {
-            ("hare", b"form") => Ok("hare".into()),
-            (other, _) => Err(Refusal::Credentials(other.into())),
-        }
-    }
-
-    fn enter(&self, _username: &Arc<str>, vhost: &str) -> Result<String, Error> {
-        match vhost {
-            "/" => Ok(vhost.into()),
-            _ => Err(Error::new(ReplyCode::NotAllowed, format!("vhost {vhost} not found"))),
-        }
-    }
+async fn shake(script: Script, piece: usize) -> Outcome {
+    rig::shake(&script.0, piece).await
 }
 
 /// What the client sends, all at once: the server must not mind.
@@ -67,63 +45,6 @@ impl Script {
     fn open(self, virtual_host: &str) -> Self {
         self.send(class::Open { virtual_host })
     }
-}
-
-struct Outcome {
-    result: Result<Admitted<String>, Rejection>,
-    /// What the client received; what is left in the outbox included.
-    received: Vec<u8>,
-    /// What the server has not consumed.
-    left: Vec<u8>,
-}
-
-impl Outcome {
-    fn methods(&self) -> Vec<String> {
-        let mut rest = &self.received[..];
-        let mut names = Vec::new();
-        while let Ok(Some((frame, length))) = decode(rest, 0) {
-            names.push(match Method::decode(frame.payload).unwrap() {
-                Method::Connection(class::Method::Close(close)) => {
-                    format!("close {} {} ({}, {})", close.reply_code, close.reply_text, close.class_id, close.method_id)
-                }
-                other => other.name().to_owned(),
-            });
-            rest = &rest[length..];
-        }
-        names
-    }
-
-    fn is_silent(&self) -> bool {
-        matches!(self.result, Err(Rejection { close: Close::Silent, .. }))
-    }
-}
-
-fn registration() -> Registration {
-    let accepted = Accepted { id: 1, name: "test".into(), peer: None, local: None, connected_at_ms: 0 };
-    Arc::new(Connections::default()).register(accepted, Mailbox::new().0)
-}
-
-async fn write_in_pieces(mut client: DuplexStream, bytes: BytesMut, piece: usize) -> DuplexStream {
-    for part in bytes.chunks(piece) {
-        client.write_all(part).await.unwrap();
-    }
-    client
-}
-
-async fn shake(script: Script, piece: usize) -> Outcome {
-    let (client, server) = duplex(64 * 1024);
-    let registration = registration();
-    let mut transport = Transport::new(server, INITIAL_FRAME_MAX);
-    let (mut client, result) = tokio::join!(
-        write_in_pieces(client, script.0, piece),
-        shake_hands(&mut transport, &registration, &OneUser, OFFER, "hares"),
-    );
-    transport.flush(&registration).await.unwrap();
-    let left = transport.input.to_vec();
-    drop(transport);
-    let mut received = Vec::new();
-    client.read_to_end(&mut received).await.unwrap();
-    Outcome { result, received, left }
 }
 
 fn can_be_told() -> FieldTable {
