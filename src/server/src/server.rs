@@ -210,7 +210,8 @@ fn has_management(config: &Config) -> bool {
 /// Opens store and broker on a thread that may block.
 async fn open_broker(config: &Config) -> Result<(Arc<Broker>, oneshot::Receiver<Arc<str>>), ServerError> {
     let folder = config.data_dir.clone();
-    let options = Options { sync: sync_mode(config.store.sync), ..Options::default() };
+    let store = &config.store;
+    let options = Options { sync: sync_mode(store.sync), accept_damage: store.accept_damage, ..Options::default() };
     let broker_config = BrokerConfig {
         default_user: config.default_user.clone(),
         default_password: config.default_pass.reveal().to_owned(),

@@ -1,7 +1,7 @@
 //! RocksDB opened and written to. Reading is in `read`.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use rocksdb::{ColumnFamily, DB, WriteBatch, WriteOptions};
 
@@ -10,6 +10,7 @@ use crate::error::StoreError;
 use crate::keys::{Family, chunk_key, due_key, end_of, log_key};
 use crate::options::Options;
 use crate::tuning;
+use crate::wal::{self, Stamp};
 use crate::writes::{Change, Writes};
 
 /// The format this program writes, and the newest it reads.
@@ -21,6 +22,10 @@ const DEFAULT_FAMILY: &str = "default";
 /// The open database.
 pub(crate) struct Engine {
     pub(crate) db: DB,
+    /// Everything up to this sequence number is synced. Changed by the committer only.
+    synced: AtomicU64,
+    /// Up to where the log says so.
+    noted: AtomicU64,
     fail_next_write: AtomicBool,
 }
 
@@ -28,6 +33,9 @@ impl Engine {
     pub(crate) fn open(directory: &Path, options: &Options) -> Result<Self, StoreError> {
         std::fs::create_dir_all(directory)
             .map_err(|error| unusable(directory, format!("it cannot be created: {error}")))?;
+        if !options.accept_damage {
+            refuse_loss(directory)?;
+        }
         let settings = tuning::database(options);
         let others = unknown_families(directory, &settings)?;
         let families = tuning::families(options, &others);
@@ -37,7 +45,9 @@ impl Engine {
         if let Some(name) = others.first() {
             return Err(unusable(directory, format!("it has the unknown column family {name}")));
         }
-        Ok(Self { db, fail_next_write: AtomicBool::new(false) })
+        // What the engine replayed at opening, it has written out and synced.
+        let (synced, noted) = (db.latest_sequence_number().into(), AtomicU64::new(0));
+        Ok(Self { db, synced, noted, fail_next_write: AtomicBool::new(false) })
     }
 
     pub(crate) fn family(&self, family: Family) -> &ColumnFamily {
@@ -52,13 +62,41 @@ impl Engine {
         let mut options = WriteOptions::default();
         options.set_sync(sync);
         self.db.write_opt(batch, &options).map_err(|error| error.to_string())?;
+        if sync {
+            self.everything_is_synced();
+        }
         Ok(bytes)
     }
 
     /// Syncs what earlier writes left unsynced.
     pub(crate) fn sync(&self) -> Result<(), String> {
         self.injected_failure()?;
-        self.db.flush_wal(true).map_err(|error| error.to_string())
+        self.db.flush_wal(true).map_err(|error| error.to_string())?;
+        self.everything_is_synced();
+        Ok(())
+    }
+
+    fn everything_is_synced(&self) {
+        self.synced.store(self.db.latest_sequence_number(), Relaxed);
+    }
+
+    /// Whether the log says of everything synced that it is.
+    pub(crate) fn is_sync_noted(&self) -> bool {
+        self.noted.load(Relaxed) == self.synced.load(Relaxed)
+    }
+
+    /// Says in the log what is synced, for a time at which no commit comes that would: see [`wal`].
+    pub(crate) fn note_sync(&self) -> Result<(), String> {
+        self.db.write(self.stamped()).map_err(|error| error.to_string())
+    }
+
+    /// A batch with nothing in it but what is synced.
+    fn stamped(&self) -> WriteBatch {
+        let mut batch = WriteBatch::default();
+        let synced = self.synced.load(Relaxed);
+        Stamp(synced).put(&mut batch);
+        self.noted.store(synced, Relaxed);
+        batch
     }
 
     pub(crate) fn fail_next_write(&self) {
@@ -73,7 +111,7 @@ impl Engine {
     }
 
     fn encode(&self, writes: &Writes) -> WriteBatch {
-        let mut batch = WriteBatch::default();
+        let mut batch = self.stamped();
         for change in &writes.changes {
             self.encode_change(&mut batch, change);
         }
@@ -115,6 +153,15 @@ impl Engine {
         for &family in families {
             batch.delete_range_cf(self.family(family), prefix, &end);
         }
+    }
+}
+
+/// Looks for what the engine would lose without a word.
+fn refuse_loss(directory: &Path) -> Result<(), StoreError> {
+    match wal::find_loss(directory) {
+        Ok(None) => Ok(()),
+        Ok(Some(wal::Loss { file, offset, changes })) => Err(StoreError::Damaged { file, offset, changes }),
+        Err(error) => Err(unusable(directory, format!("its write-ahead log cannot be read: {error}"))),
     }
 }
 

@@ -30,6 +30,7 @@ mod records;
 mod statistics;
 mod store;
 mod tuning;
+mod wal;
 mod writes;
 
 pub use chunk::{StoredChunk, decode as decode_chunk, encode as encode_chunk};
