@@ -117,20 +117,31 @@ impl<'a> Disk<'a> {
     /// # Errors
     /// When it cannot be written.
     pub fn after_power_loss(&self, root: &Path, random: &mut impl Rng) -> io::Result<()> {
-        std::fs::create_dir_all(root)?;
-        for (path, node) in self.folders.after_power_loss(random) {
-            let path = root.join(path);
-            match node {
-                Node::Folder => std::fs::create_dir_all(path)?,
-                Node::File(file) => {
-                    // A name may be there although that of its folder is not.
-                    let Some(true) = path.parent().map(Path::is_dir) else { continue };
-                    std::fs::write(path, self.files[file].after_power_loss(random))?;
-                }
-            }
-        }
-        Ok(())
+        let names = self.folders.after_power_loss(random);
+        write(root, &names, |file| self.files[file].after_power_loss(random))
     }
+
+    /// Writes into `root`, which must be empty, everything as the program under test sees it at this point.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn as_written(&self, root: &Path) -> io::Result<()> {
+        write(root, self.folders.as_written(), |file| self.files[file].as_written())
+    }
+}
+
+fn write(root: &Path, names: &Names, mut content: impl FnMut(usize) -> Vec<u8>) -> io::Result<()> {
+    std::fs::create_dir_all(root)?;
+    for (path, node) in names {
+        let path = root.join(path);
+        match node {
+            Node::Folder => std::fs::create_dir_all(path)?,
+            // A name may be there although that of its folder is not.
+            Node::File(_) if !path.parent().is_some_and(Path::is_dir) => {}
+            Node::File(file) => std::fs::write(path, content(*file))?,
+        }
+    }
+    Ok(())
 }
 
 fn load(root: &Path, folder: &Path, files: &mut Vec<File<'_>>, names: &mut Names) -> io::Result<()> {

@@ -65,7 +65,7 @@ impl<'a> File<'a> {
         let mut content = self.synced.clone();
         match luck(random) {
             Luck::Nothing => {}
-            Luck::Everything => self.unsynced.iter().for_each(|unsynced| apply(&mut content, unsynced.change)),
+            Luck::Everything => content = self.as_written(),
             Luck::Beginning if self.unsynced.is_empty() => {}
             Luck::Beginning => {
                 let whole = random.random_range(0..self.unsynced.len());
@@ -86,6 +86,13 @@ impl<'a> File<'a> {
         if random.random_ratio(1, 4) {
             content.resize(content.len().max(self.size()), 0);
         }
+        content
+    }
+
+    /// What the program sees.
+    pub(crate) fn as_written(&self) -> Vec<u8> {
+        let mut content = self.synced.clone();
+        self.unsynced.iter().for_each(|unsynced| apply(&mut content, unsynced.change));
         content
     }
 

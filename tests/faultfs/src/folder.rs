@@ -84,6 +84,11 @@ impl Folders {
         });
     }
 
+    /// What the program sees.
+    pub(crate) fn as_written(&self) -> &Names {
+        &self.now
+    }
+
     /// What could be there after a loss of power now: of each folder's changes, those that came first.
     pub(crate) fn after_power_loss(&self, random: &mut impl Rng) -> Names {
         let folders: BTreeSet<&Path> = self.unsynced.iter().map(|unsynced| unsynced.folder.as_path()).collect();
