@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 CARGO ?= cargo
-# More arguments for `make run`, `test`, `bench` and `idle`, for example: make run ARGS="--amqp-bind 127.0.0.1:5673"
+# More arguments for `make run`, `test`, `faults`, `bench` and `idle`, for example: make run ARGS="--amqp-bind 127.0.0.1:5673"
 ARGS ?=
 
 # Expanded by each recipe, not when this file is read: `deps` may just have installed ccache.
@@ -20,7 +20,7 @@ endif
 export CC CXX
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test lint format bench idle micro examples clean
+.PHONY: help deps build run test faults lint format bench idle micro examples clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ test: deps ## Run all tests (ARGS: a filter, such as crash)
 	else \
 		set -x; $(CARGO) test --workspace --all-targets --release $(ARGS); \
 	fi
+
+faults: deps ## Break the broker by seed and compare with what it promised (ARGS: --rounds 1000 --seed 1 --kind power-loss)
+	$(CARGO) build --release --package leveret --package leveret-faults --package leveret-faultfs-preload
+	target/release/leveret-faults $(ARGS)
 
 lint: deps ## Check format and lints
 	$(CARGO) fmt --all --check

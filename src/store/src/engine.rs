@@ -167,8 +167,11 @@ fn refuse_loss(directory: &Path) -> Result<(), StoreError> {
 
 /// Column families in an existing directory that this program does not know. They must be opened all the same.
 fn unknown_families(directory: &Path, settings: &rocksdb::Options) -> Result<Vec<String>, StoreError> {
-    if !directory.join("CURRENT").exists() {
-        return Ok(Vec::new());
+    let Ok(current) = std::fs::read(directory.join("CURRENT")) else { return Ok(Vec::new()) };
+    let manifest = String::from_utf8_lossy(&current).trim_end().to_owned();
+    if !directory.join(&manifest).is_file() {
+        let reason = format!("Corruption: the file CURRENT names {manifest:?}, which is not there");
+        return Err(unusable(directory, reason));
     }
     let names = DB::list_cf(settings, directory).map_err(|error| opening_error(directory, &error))?;
     let known = |name: &String| name == DEFAULT_FAMILY || Family::ALL.iter().any(|family| family.name() == name);

@@ -15,6 +15,8 @@ use crate::workload::{Work, connect, number};
 /// Messages named in a complaint.
 const NAMED_MAX: usize = 8;
 
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Looks at everything; the complaints. `until_ns`: what was done or promised later does not count, because the disk is
 /// that of this moment.
 ///
@@ -34,7 +36,8 @@ pub(crate) async fn check(uri: &str, works: &[Work], ledger: &Ledger, until_ns: 
         }
         compare(work, &ledger.messages(work.name()), &queues, until_ns, &mut complaints);
     }
-    let _ = connection.close(200, "checked".into()).await;
+    // The client may wait for ever for the end of a connection that it has closed itself.
+    let _ = tokio::time::timeout(CLOSE_PATIENCE, connection.close(200, "checked".into())).await;
     Ok(complaints)
 }
 

@@ -89,11 +89,11 @@ impl Ledger {
         }
     }
 
-    /// A queue is about to be declared.
+    /// A queue is about to be declared, perhaps again.
     pub(crate) fn declares(&self, queue: &str) {
         let (declared_ns, deleting_ns, deleted_ns) = (NEVER, NEVER, NEVER);
         let definition = Definition { declaring_ns: now_ns(), declared_ns, deleting_ns, deleted_ns };
-        self.facts().definitions.insert(queue.to_owned(), definition);
+        self.facts().definitions.entry(queue.to_owned()).or_insert(definition);
     }
 
     pub(crate) fn define(&self, queue: &str, change: impl FnOnce(&mut Definition, u64)) {

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use leveret_tests::FaultyDisk as Disk;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;
@@ -15,7 +16,7 @@ use tempfile::TempDir;
 use crate::check::check;
 use crate::kind::Kind;
 use crate::ledger::{Ledger, NEVER};
-use crate::server::{Disk, Ended, PATIENCE, Server, Started};
+use crate::server::{Ended, PATIENCE, Server, Started};
 use crate::workload::{self, Plan};
 
 /// How a round ended.
@@ -99,7 +100,7 @@ impl Run {
     }
 
     fn disk(&self) -> io::Result<Disk> {
-        Disk::create(self.folder.path(), "disk")
+        Disk::create(self.folder.path())
     }
 
     fn start(&mut self, data: &Path, disk: Option<&Disk>, more: &[&str]) -> io::Result<Started> {

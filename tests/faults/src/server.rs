@@ -6,28 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use leveret_faultfs::{CONTROL, Control, JOURNAL, ROOT};
+use leveret_tests::FaultyDisk as Disk;
 
 /// Longer than anything takes on a busy machine; what takes longer has hung.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(5);
-
-/// The disk that a broker is put on.
-pub(crate) struct Disk {
-    /// Outside of the data folder.
-    pub(crate) journal: PathBuf,
-    control_file: PathBuf,
-    pub(crate) control: Control,
-}
-
-impl Disk {
-    /// With its journal and switches in `folder`.
-    pub(crate) fn create(folder: &Path, name: &str) -> io::Result<Self> {
-        let control_file = folder.join(format!("{name}.control"));
-        let control = Control::create(&control_file)?;
-        Ok(Self { journal: folder.join(format!("{name}.journal")), control_file, control })
-    }
-}
 
 /// A running broker; killed when dropped.
 pub(crate) struct Server {
@@ -60,8 +43,7 @@ impl Server {
             command.env_remove(name);
         }
         if let Some(disk) = disk {
-            command.env("LD_PRELOAD", preload()?).env(ROOT, data);
-            command.env(JOURNAL, &disk.journal).env(CONTROL, &disk.control_file);
+            command.envs(disk.environment(data));
         }
         let output = File::create(&said)?;
         command.args(["serve", "--amqp-bind", "127.0.0.1:0", "--http-bind", "", "--data-dir"]).arg(data).args(more);
@@ -128,13 +110,4 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The library, beside the broker's binary.
-fn preload() -> io::Result<PathBuf> {
-    let library = leveret_tests::binary().with_file_name("libleveret_faultfs_preload.so");
-    if library.is_file() {
-        return Ok(library);
-    }
-    Err(io::Error::new(io::ErrorKind::NotFound, format!("{} is missing: run `make test`", library.display())))
 }

@@ -129,10 +129,9 @@ pub(crate) async fn start(uri: &str, plan: &Plan, ledger: &Ledger) -> Result<Cli
         for &queue in work.queues() {
             ledger.declares(queue);
             channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), work.arguments(queue)).await?;
-            ledger.define(queue, |definition, now| definition.declared_ns = now);
+            ledger.define(queue, |definition, now| definition.declared_ns = definition.declared_ns.min(now));
         }
     }
-    connection.close(200, "declared".into()).await?;
     for &work in &plan.works {
         let mut client = || Client {
             uri: uri.to_owned(),

@@ -21,7 +21,11 @@ pub(crate) fn find_loss(directory: &Path) -> std::io::Result<Option<Loss>> {
         File::open(&file)?.read_to_end(&mut bytes)?;
         search.log(file, number, &bytes);
     }
-    Ok(search.loss)
+    // What the manifest says last may be that a log is not needed any more.
+    Ok(search.loss.map(|loss| match manifest.unreadable {
+        Some(offset) => Loss { file: manifest.file, offset, ..loss },
+        None => loss,
+    }))
 }
 
 /// The logs that the engine will replay, in its order.

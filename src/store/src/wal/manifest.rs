@@ -1,16 +1,19 @@
 //! What the engine's manifest says of its logs. Only the front of its entries is read, where these numbers are.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::records;
+use super::records::{self, Found};
 
 /// See the module.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct Manifest {
     /// Logs with a lower number have been written out and are not replayed.
     pub(super) log_min: u64,
     /// The last sequence number when the manifest was last written.
     pub(super) last_sequence: u64,
+    pub(super) file: PathBuf,
+    /// From which byte on it cannot be read. The engine takes that for an unfinished write where nothing follows.
+    pub(super) unreadable: Option<u64>,
 }
 
 impl Manifest {
@@ -18,10 +21,17 @@ impl Manifest {
     /// wrong.
     pub(super) fn read(directory: &Path) -> Option<Self> {
         let current = std::fs::read_to_string(directory.join("CURRENT")).ok()?;
-        let bytes = std::fs::read(directory.join(current.trim_end())).ok()?;
-        let mut manifest = Self::default();
-        for entry in records::plain(&bytes) {
-            manifest.take(&entry);
+        let file = directory.join(current.trim_end());
+        let bytes = std::fs::read(&file).ok()?;
+        let mut manifest = Self { file, ..Self::default() };
+        for found in records::plain(&bytes) {
+            match found {
+                Found::Record(entry) => _ = manifest.take(&entry),
+                Found::Unreadable(offset) => {
+                    manifest.unreadable = Some(offset);
+                    break;
+                }
+            }
         }
         Some(manifest)
     }

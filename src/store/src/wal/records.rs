@@ -44,13 +44,9 @@ pub(super) fn reused<'a>(bytes: &'a [u8], number: u64) -> impl Iterator<Item = F
     Reader { bytes, position: 0, number: Some(number as u32), begun: None, is_lost: false }
 }
 
-/// Reads a log that is written once, up to the first thing that cannot be read.
-pub(super) fn plain<'a>(bytes: &'a [u8]) -> impl Iterator<Item = Cow<'a, [u8]>> {
-    let reader = Reader { bytes, position: 0, number: None, begun: None, is_lost: false };
-    reader.map_while(|found| match found {
-        Found::Record(record) => Some(record),
-        Found::Unreadable(_) => None,
-    })
+/// Reads a log that is written once.
+pub(super) fn plain(bytes: &[u8]) -> impl Iterator<Item = Found<'_>> {
+    Reader { bytes, position: 0, number: None, begun: None, is_lost: false }
 }
 
 struct Reader<'a> {

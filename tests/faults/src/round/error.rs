@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use leveret_faultfs::journal::entries;
 use leveret_faultfs::{Disk as Replay, Fault, Slot, operations};
+use leveret_tests::FaultyDisk as Disk;
 use rand::RngExt;
 
 use super::{Outcome, Round, Run, reason};
 use crate::folder;
 use crate::kind::Kind;
 use crate::ledger::NEVER;
-use crate::server::{Disk, Ended, Started};
+use crate::server::{Ended, Started};
 
 /// EIO
 const INPUT_OUTPUT_ERROR: i32 = 5;

@@ -36,7 +36,7 @@ impl Run {
         if self.kind == Kind::TornRecord {
             let mut torn = replay.clone();
             if let Some(Entry { operation: Operation::Write { handle, offset, data }, .. }) = entries.get(point) {
-                let data = &data[..self.random.random_range(0..=data.len())];
+                let data = &data[..self.random.random_range(0..data.len())];
                 let part = Operation::Write { handle: *handle, offset: *offset, data };
                 torn.apply(&part, &mut self.random);
             }
