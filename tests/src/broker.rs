@@ -65,14 +65,15 @@ impl Broker {
         Self::launch(tempfile::tempdir().expect("a temporary folder"), arguments, None).await
     }
 
-    /// Starts a broker of our own, as [`Broker::start`] does, on a disk that fails on request.
+    /// Starts a broker of our own, as [`Broker::start`] does, on a disk that fails on request and is `prepare`d before.
     ///
     /// # Panics
     ///
     /// When it does not start.
-    pub async fn start_on_faulty_disk(arguments: &[&str]) -> Self {
+    pub async fn start_on_faulty_disk(arguments: &[&str], prepare: impl FnOnce(&FaultyDisk)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let disk = FaultyDisk::create(folder.path()).expect("a disk");
+        prepare(&disk);
         Self::launch(folder, arguments, Some(disk)).await
     }
 

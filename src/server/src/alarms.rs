@@ -11,8 +11,8 @@ use std::{
 
 use crate::{config::Config, registry::Connections};
 
-/// Between two looks, while there is much left of everything.
-const INTERVAL_MAX: Duration = Duration::from_secs(5);
+/// Between two looks, while there is much left of everything: others use the disk too.
+const INTERVAL_MAX: Duration = Duration::from_secs(1);
 /// Between two looks, close to a threshold. A look takes some microseconds.
 const INTERVAL_MIN: Duration = Duration::from_millis(20);
 /// Faster than publishers fill memory or disk, so that the next look comes before half of what is left is used up.

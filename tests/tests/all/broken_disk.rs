@@ -46,7 +46,7 @@ async fn publish_until_refused(channel: &Channel, queue: &str, numbers: impl Ite
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_failed_sync_nothing_is_confirmed_and_a_restart_recovers() {
     with_test_time(async {
-        let mut broker = Broker::start_on_faulty_disk(&[]).await;
+        let mut broker = Broker::start_on_faulty_disk(&[], |_| ()).await;
         let client = broker.client().await;
         let queue = client.queue([]).await;
         let address = broker.http().to_owned();

@@ -4,7 +4,7 @@ use futures_util::StreamExt;
 use lapin::Event;
 use lapin::options::{BasicAckOptions, BasicPublishOptions};
 use leveret_faultfs::Slot;
-use leveret_tests::{Broker, Client, until, with_test_time, within};
+use leveret_tests::{Broker, Client, FaultyDisk, until, with_test_time, within};
 
 const DISK_BYTES: u64 = 200 << 20;
 const FREE_LIMIT_BYTES: u64 = 80 << 20;
@@ -16,8 +16,8 @@ const COUNT: usize = 6_000;
 async fn publishers_are_blocked_before_the_disk_is_full_and_go_on_by_themselves() {
     with_test_time(async {
         let limit = format!("disk_free_limit_bytes={FREE_LIMIT_BYTES}");
-        let mut broker = Broker::start_on_faulty_disk(&["--set", &limit]).await;
-        broker.disk().control.set(Slot::CapacityBytes, DISK_BYTES).unwrap();
+        let small = |disk: &FaultyDisk| disk.control.set(Slot::CapacityBytes, DISK_BYTES).unwrap();
+        let mut broker = Broker::start_on_faulty_disk(&["--set", &limit], small).await;
         let publisher = broker.client().await;
         let queue = publisher.queue([]).await;
         let mut events = publisher.connection.events_listener();
