@@ -6,8 +6,10 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+use leveret_broker::Broker;
 
 use crate::{config::Config, registry::Connections};
 
@@ -17,6 +19,9 @@ const INTERVAL_MAX: Duration = Duration::from_secs(1);
 const INTERVAL_MIN: Duration = Duration::from_millis(20);
 /// Faster than publishers fill memory or disk, so that the next look comes before half of what is left is used up.
 const FILLING_BYTES_PER_MS: u64 = 1 << 20;
+
+/// While the disk runs short, what consumers settle is written out so often.
+const WRITE_OUT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is watched, and from where on it is an alarm.
 #[derive(Clone, Debug)]
@@ -31,6 +36,8 @@ pub(crate) struct Thresholds {
 struct Look {
     /// Why there is an alarm, if there is one.
     reason: Option<&'static str>,
+    /// Whether the disk runs short.
+    is_disk_low: bool,
     /// When to look again.
     next: Duration,
 }
@@ -57,7 +64,8 @@ impl Thresholds {
     fn judge(&self, memory_bytes: Option<u64>, disk_free_bytes: Option<u64>) -> Look {
         let memory_left = memory_bytes.zip(self.memory_bytes_max).map(|(used, max)| max.checked_sub(used));
         let disk_left = disk_free_bytes.map(|free| free.checked_sub(self.disk_free_bytes_min));
-        let reason = match (memory_left == Some(None), disk_left == Some(None)) {
+        let is_disk_low = disk_left == Some(None);
+        let reason = match (memory_left == Some(None), is_disk_low) {
             (false, false) => None,
             (true, false) => Some("low on memory"),
             (false, true) => Some("low on disk"),
@@ -65,7 +73,7 @@ impl Thresholds {
         };
         let left_bytes = [memory_left, disk_left].into_iter().flatten().map(Option::unwrap_or_default).min();
         let next = Duration::from_millis(left_bytes.unwrap_or(u64::MAX) / 2 / FILLING_BYTES_PER_MS);
-        Look { reason, next: next.clamp(INTERVAL_MIN, INTERVAL_MAX) }
+        Look { reason, is_disk_low, next: next.clamp(INTERVAL_MIN, INTERVAL_MAX) }
     }
 
     fn disk_free_bytes(&self) -> Option<u64> {
@@ -80,10 +88,14 @@ impl Thresholds {
 }
 
 /// Looks at memory and disk for as long as it is polled, and tells the connections.
-pub(crate) async fn watch(thresholds: Thresholds, connections: Arc<Connections>) {
+pub(crate) async fn watch(thresholds: Thresholds, connections: Arc<Connections>, broker: Arc<Broker>) {
+    let mut written_out = Instant::now();
     loop {
         let thresholds = thresholds.clone();
-        let Ok(Look { reason, next }) = tokio::task::spawn_blocking(move || thresholds.look()).await else { return };
+        let Ok(Look { reason, is_disk_low, next }) = tokio::task::spawn_blocking(move || thresholds.look()).await
+        else {
+            return;
+        };
         if connections.alarm().as_deref() != reason {
             match reason {
                 Some(reason) => tracing::warn!(reason, "resource alarm: publishers are blocked"),
@@ -91,7 +103,19 @@ pub(crate) async fn watch(thresholds: Thresholds, connections: Arc<Connections>)
             }
             connections.set_alarm(reason);
         }
+        if is_disk_low && written_out.elapsed() >= WRITE_OUT_INTERVAL {
+            let broker = Arc::clone(&broker);
+            let _ = tokio::task::spawn_blocking(move || write_out(&broker)).await;
+            written_out = Instant::now();
+        }
         tokio::time::sleep(next).await;
+    }
+}
+
+/// Settled messages give back their space only as further ones are written, and publishers are blocked.
+fn write_out(broker: &Broker) {
+    if let Err(error) = broker.store().write_out() {
+        tracing::warn!(%error, "cannot free disk space");
     }
 }
 

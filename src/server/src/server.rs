@@ -142,7 +142,8 @@ impl Server {
                 .map_err(|reason| ServerError::Socket { folder: config.data_dir.display().to_string(), reason })?;
         }
         tokio::spawn(listener::accept(listener, shared, connection_tasks.clone(), stop.clone(), cut_off.clone()));
-        let watcher = tokio::spawn(alarms::watch(Thresholds::new(&config), Arc::clone(&connections)));
+        let watcher =
+            tokio::spawn(alarms::watch(Thresholds::new(&config), Arc::clone(&connections), Arc::clone(&broker)));
         announce(&config, amqp_address, http_address);
         Ok(Self {
             broker,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use rocksdb::{ColumnFamily, DB, WriteBatch, WriteOptions};
+use rocksdb::{ColumnFamily, DB, FlushOptions, WriteBatch, WriteOptions};
 
 use crate::chunk;
 use crate::error::StoreError;
@@ -97,6 +97,14 @@ impl Engine {
         Stamp(synced).put(&mut batch);
         self.noted.store(synced, Relaxed);
         batch
+    }
+
+    pub(crate) fn write_out(&self) -> Result<(), StoreError> {
+        let mut options = FlushOptions::default();
+        options.set_wait(true);
+        let families = Family::ALL.map(|family| self.family(family));
+        let written = self.db.flush_cfs_opt(&families, &options);
+        written.map_err(|error| StoreError::Engine { doing: "writing out", reason: error.to_string() })
     }
 
     pub(crate) fn fail_next_write(&self) {
