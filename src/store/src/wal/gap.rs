@@ -137,8 +137,11 @@ mod tests {
     use super::super::stamp::Stamp;
     use super::*;
 
-    /// A search over the commits of some logs: first number, count, stamp; none is something that cannot be read.
-    fn search(known: u64, logs: &[&[Option<(u64, u64, u64)>]]) -> Option<(PathBuf, u64)> {
+    /// First number, count and stamp of a commit; none is something that cannot be read.
+    type Written = Option<(u64, u64, u64)>;
+
+    /// A search over the commits of some logs.
+    fn search(known: u64, logs: &[&[Written]]) -> Option<(PathBuf, u64)> {
         let mut search = Search::new(known);
         for (number, log) in logs.iter().enumerate() {
             search.file = number.to_string().into();

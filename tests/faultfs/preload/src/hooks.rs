@@ -130,7 +130,7 @@ fn cut_short(watch: &Watch, length: usize) -> usize {
     static WRITES: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     let every = watch.switches.get(Slot::ShortWrites);
     let number = WRITES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    if every > 0 && number % every == 0 && length > 1 { length / 2 } else { length }
+    if every > 0 && number.is_multiple_of(every) && length > 1 { length / 2 } else { length }
 }
 
 #[unsafe(no_mangle)]
