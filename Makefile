@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 CARGO ?= cargo
-# More arguments for `make run`, `test`, `sim`, `check`, `fuzz`, `bench` and `idle`; for example:
+# More arguments for `make run`, `test`, `sim`, `faults`, `check`, `fuzz`, `bench` and `idle`; for example:
 # make run ARGS="--amqp-bind 127.0.0.1:5673"
 ARGS ?=
 
@@ -21,7 +21,7 @@ endif
 export CC CXX
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test sim lint format check fuzz bench idle micro examples clean
+.PHONY: help deps build run test sim faults check fuzz lint format bench idle micro examples clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ test: deps ## Run all tests (ARGS: a filter, such as crash)
 
 sim: deps ## Simulate the core against a model, by seed (ARGS: such as --seconds 600 --from-seed 1)
 	$(CARGO) run --release --package leveret-simulation -- $(ARGS)
+
+faults: deps ## Break the broker by seed and compare with what it promised (ARGS: --rounds 1000 --seed 1 --kind power-loss)
+	$(CARGO) build --release --package leveret --package leveret-faults --package leveret-faultfs-preload
+	target/release/leveret-faults $(ARGS)
 
 lint: deps ## Check format and lints
 	$(CARGO) fmt --all --check

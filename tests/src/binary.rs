@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-/// The binary under test: `LEVERET_BINARY`, or `leveret` in the folder above the test's own binary.
+/// The binary under test: `LEVERET_BINARY`, or `leveret` beside the running program or in the folder above: a test's own
+/// binary is one folder deeper.
 ///
 /// # Panics
 ///
@@ -12,8 +13,7 @@ pub fn binary() -> PathBuf {
         return path.into();
     }
     let own = std::env::current_exe().expect("the path of the running test");
-    let folder = own.ancestors().nth(2).expect("a target folder");
-    let binary = folder.join("leveret");
-    assert!(binary.is_file(), "{} is missing: run `make test`, which builds it", binary.display());
-    binary
+    let mut folders = own.ancestors().skip(1).take(2).map(|folder| folder.join("leveret"));
+    let binary = folders.find(|binary| binary.is_file());
+    binary.unwrap_or_else(|| panic!("the broker is missing near {}: run `make test`, which builds it", own.display()))
 }

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use lapin::Connection;
@@ -10,7 +10,7 @@ use lapin::ConnectionProperties;
 use tempfile::TempDir;
 
 use crate::client::Client;
-use crate::{binary, until};
+use crate::{FaultyDisk, binary, until};
 
 /// A test that takes longer has hung; many rounds of crashes take minutes.
 const TEST_TIME: Duration = Duration::from_secs(900);
@@ -28,6 +28,9 @@ struct Process {
     child: Child,
     folder: TempDir,
     arguments: Vec<String>,
+    /// Where management is listened on.
+    http: String,
+    disk: Option<FaultyDisk>,
 }
 
 /// Runs a test with a broker of its own.
@@ -36,8 +39,16 @@ struct Process {
 ///
 /// When the broker does not start, or the test takes too long.
 pub async fn with_broker(test: impl AsyncFnOnce(Broker)) {
-    let whole = async { test(Broker::start(&[]).await).await };
-    assert!(tokio::time::timeout(TEST_TIME, whole).await.is_ok(), "the test did not end in time");
+    with_test_time(async { test(Broker::start(&[]).await).await }).await;
+}
+
+/// Runs a test that starts a broker for itself.
+///
+/// # Panics
+///
+/// When it takes too long.
+pub async fn with_test_time(test: impl Future<Output = ()>) {
+    assert!(tokio::time::timeout(TEST_TIME, test).await.is_ok(), "the test did not end in time");
 }
 
 impl Broker {
@@ -51,10 +62,53 @@ impl Broker {
         if let Ok(uri) = std::env::var("LEVERET_TEST_URI") {
             return Self { process: None, uri };
         }
+        Self::launch(tempfile::tempdir().expect("a temporary folder"), arguments, None).await
+    }
+
+    /// Starts a broker of our own, as [`Broker::start`] does, on a disk that fails on request and is `prepare`d before.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    pub async fn start_on_faulty_disk(arguments: &[&str], prepare: impl FnOnce(&FaultyDisk)) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let disk = FaultyDisk::create(folder.path()).expect("a disk");
+        prepare(&disk);
+        Self::launch(folder, arguments, Some(disk)).await
+    }
+
+    async fn launch(folder: TempDir, arguments: &[&str], disk: Option<FaultyDisk>) -> Self {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        let (child, uri) = launch(folder.path(), &arguments).await;
-        Self { process: Some(Process { child, folder, arguments }), uri }
+        let Launched { child, uri, http } = launch(folder.path(), &arguments, disk.as_ref()).await;
+        Self { process: Some(Process { child, folder, arguments, http, disk }), uri }
+    }
+
+    /// The disk of [`Broker::start_on_faulty_disk`].
+    ///
+    /// # Panics
+    ///
+    /// When it is on another one.
+    pub fn disk(&self) -> &FaultyDisk {
+        let process = self.process.as_ref().expect("a broker of our own");
+        process.disk.as_ref().expect("a faulty disk")
+    }
+
+    /// Where management is listened on, as `host:port`.
+    ///
+    /// # Panics
+    ///
+    /// When the broker is not ours.
+    pub fn http(&self) -> &str {
+        &self.process.as_ref().expect("a broker of our own").http
+    }
+
+    /// Whether it has ended by itself.
+    ///
+    /// # Panics
+    ///
+    /// When it is not ours.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.process.as_mut().expect("a broker of our own").child.try_wait().expect("the broker's state")
     }
 
     /// Whether this is a Leveret that the test may stop, and not the broker of `LEVERET_TEST_URI`.
@@ -122,7 +176,8 @@ impl Broker {
     /// When it does not start.
     pub async fn start_again(&mut self) {
         let process = self.process.as_mut().expect("a broker of our own");
-        (process.child, self.uri) = launch(process.folder.path(), &process.arguments).await;
+        let launched = launch(process.folder.path(), &process.arguments, process.disk.as_ref()).await;
+        (process.child, process.http, self.uri) = (launched.child, launched.http, launched.uri);
     }
 
     /// Runs `leveret ctl` with these arguments and gives what it prints.
@@ -171,16 +226,25 @@ fn command(folder: &Path) -> Command {
     command
 }
 
-async fn launch(folder: &Path, arguments: &[String]) -> (Child, String) {
+struct Launched {
+    child: Child,
+    uri: String,
+    http: String,
+}
+
+async fn launch(folder: &Path, arguments: &[String], disk: Option<&FaultyDisk>) -> Launched {
     for _ in 0..START_ATTEMPTS {
         let (amqp, http) = (free_address(), free_address());
         let mut command = command(folder);
         command.args(["serve", "--data-dir", "data", "--amqp-bind", &amqp, "--http-bind", &http]).args(arguments);
+        if let Some(disk) = disk {
+            command.envs(disk.environment(&folder.join("data")));
+        }
         // What the broker says goes to the test's own output, which the runner shows when the test fails.
         let mut child = command.spawn().expect("starting the broker");
         let uri = format!("amqp://guest:guest@{amqp}");
         if answers(&mut child, &uri).await {
-            return (child, uri);
+            return Launched { child, uri, http };
         }
     }
     panic!("the broker does not start, see above");

@@ -15,10 +15,12 @@ mod binary;
 mod broker;
 mod client;
 mod delivery;
+mod disk;
 mod wait;
 
 pub use binary::binary;
-pub use broker::{Broker, with_broker};
+pub use broker::{Broker, with_broker, with_test_time};
 pub use client::{Client, connect, reply, table};
 pub use delivery::{Message, numbers};
+pub use disk::FaultyDisk;
 pub use wait::{PATIENCE, eventually, until, within};

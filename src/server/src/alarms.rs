@@ -6,15 +6,22 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use tokio::time::MissedTickBehavior;
+use leveret_broker::Broker;
 
 use crate::{config::Config, registry::Connections};
 
-/// Between two looks.
-const INTERVAL: Duration = Duration::from_secs(5);
+/// Between two looks, while there is much left of everything: others use the disk too.
+const INTERVAL_MAX: Duration = Duration::from_secs(1);
+/// Between two looks, close to a threshold. A look takes some microseconds.
+const INTERVAL_MIN: Duration = Duration::from_millis(20);
+/// Faster than publishers fill memory or disk, so that the next look comes before half of what is left is used up.
+const FILLING_BYTES_PER_MS: u64 = 1 << 20;
+
+/// While the disk runs short, what consumers settle is written out so often.
+const WRITE_OUT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is watched, and from where on it is an alarm.
 #[derive(Clone, Debug)]
@@ -22,6 +29,17 @@ pub(crate) struct Thresholds {
     data_dir: PathBuf,
     memory_bytes_max: Option<u64>,
     disk_free_bytes_min: u64,
+}
+
+/// What was seen.
+#[derive(Debug, PartialEq, Eq)]
+struct Look {
+    /// Why there is an alarm, if there is one.
+    reason: Option<&'static str>,
+    /// Whether the disk runs short.
+    is_disk_low: bool,
+    /// When to look again.
+    next: Duration,
 }
 
 impl Thresholds {
@@ -37,20 +55,25 @@ impl Thresholds {
         }
     }
 
-    fn reason(&self, memory_bytes: Option<u64>, disk_free_bytes: Option<u64>) -> Option<&'static str> {
-        let is_memory_low = memory_bytes.zip(self.memory_bytes_max).is_some_and(|(used, max)| used > max);
-        let is_disk_low = disk_free_bytes.is_some_and(|free| free < self.disk_free_bytes_min);
-        match (is_memory_low, is_disk_low) {
+    fn look(&self) -> Look {
+        let memory_bytes = self.memory_bytes_max.and_then(|_| resident_bytes());
+        let disk_free_bytes = if self.disk_free_bytes_min > 0 { self.disk_free_bytes() } else { None };
+        self.judge(memory_bytes, disk_free_bytes)
+    }
+
+    fn judge(&self, memory_bytes: Option<u64>, disk_free_bytes: Option<u64>) -> Look {
+        let memory_left = memory_bytes.zip(self.memory_bytes_max).map(|(used, max)| max.checked_sub(used));
+        let disk_left = disk_free_bytes.map(|free| free.checked_sub(self.disk_free_bytes_min));
+        let is_disk_low = disk_left == Some(None);
+        let reason = match (memory_left == Some(None), is_disk_low) {
             (false, false) => None,
             (true, false) => Some("low on memory"),
             (false, true) => Some("low on disk"),
             (true, true) => Some("low on memory & disk"),
-        }
-    }
-
-    fn look(&self) -> Option<&'static str> {
-        let disk_free_bytes = if self.disk_free_bytes_min > 0 { self.disk_free_bytes() } else { None };
-        self.reason(resident_bytes(), disk_free_bytes)
+        };
+        let left_bytes = [memory_left, disk_left].into_iter().flatten().map(Option::unwrap_or_default).min();
+        let next = Duration::from_millis(left_bytes.unwrap_or(u64::MAX) / 2 / FILLING_BYTES_PER_MS);
+        Look { reason, is_disk_low, next: next.clamp(INTERVAL_MIN, INTERVAL_MAX) }
     }
 
     fn disk_free_bytes(&self) -> Option<u64> {
@@ -65,13 +88,14 @@ impl Thresholds {
 }
 
 /// Looks at memory and disk for as long as it is polled, and tells the connections.
-pub(crate) async fn watch(thresholds: Thresholds, connections: Arc<Connections>) {
-    let mut interval = tokio::time::interval(INTERVAL);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+pub(crate) async fn watch(thresholds: Thresholds, connections: Arc<Connections>, broker: Arc<Broker>) {
+    let mut written_out = Instant::now();
     loop {
-        interval.tick().await;
         let thresholds = thresholds.clone();
-        let Ok(reason) = tokio::task::spawn_blocking(move || thresholds.look()).await else { return };
+        let Ok(Look { reason, is_disk_low, next }) = tokio::task::spawn_blocking(move || thresholds.look()).await
+        else {
+            return;
+        };
         if connections.alarm().as_deref() != reason {
             match reason {
                 Some(reason) => tracing::warn!(reason, "resource alarm: publishers are blocked"),
@@ -79,6 +103,19 @@ pub(crate) async fn watch(thresholds: Thresholds, connections: Arc<Connections>)
             }
             connections.set_alarm(reason);
         }
+        if is_disk_low && written_out.elapsed() >= WRITE_OUT_INTERVAL {
+            let broker = Arc::clone(&broker);
+            let _ = tokio::task::spawn_blocking(move || write_out(&broker)).await;
+            written_out = Instant::now();
+        }
+        tokio::time::sleep(next).await;
+    }
+}
+
+/// Settled messages give back their space only as further ones are written, and publishers are blocked.
+fn write_out(broker: &Broker) {
+    if let Err(error) = broker.store().write_out() {
+        tracing::warn!(%error, "cannot free disk space");
     }
 }
 
@@ -114,11 +151,23 @@ mod tests {
     #[test]
     fn the_reason_names_what_is_low() {
         let thresholds = Thresholds { data_dir: "data".into(), memory_bytes_max: Some(100), disk_free_bytes_min: 10 };
-        assert_eq!(thresholds.reason(Some(100), Some(10)), None);
-        assert_eq!(thresholds.reason(Some(101), Some(10)), Some("low on memory"));
-        assert_eq!(thresholds.reason(Some(1), Some(9)), Some("low on disk"));
-        assert_eq!(thresholds.reason(Some(101), Some(9)), Some("low on memory & disk"));
-        assert_eq!(thresholds.reason(None, None), None);
+        let reason = |memory, disk| thresholds.judge(memory, disk).reason;
+        assert_eq!(reason(Some(100), Some(10)), None);
+        assert_eq!(reason(Some(101), Some(10)), Some("low on memory"));
+        assert_eq!(reason(Some(1), Some(9)), Some("low on disk"));
+        assert_eq!(reason(Some(101), Some(9)), Some("low on memory & disk"));
+        assert_eq!(reason(None, None), None);
+    }
+
+    #[test]
+    fn the_next_look_comes_before_what_is_left_is_used_up() {
+        let thresholds = Thresholds { data_dir: "data".into(), memory_bytes_max: None, disk_free_bytes_min: 10 };
+        let next = |free| thresholds.judge(None, free).next;
+        assert_eq!(next(Some(10)), INTERVAL_MIN);
+        assert_eq!(next(Some(9)), INTERVAL_MIN, "so that publishers go on as soon as they may");
+        assert_eq!(next(Some(10 + (200 << 20))), Duration::from_millis(100));
+        assert_eq!(next(Some(1 << 40)), INTERVAL_MAX);
+        assert_eq!(next(None), INTERVAL_MAX);
     }
 
     #[test]

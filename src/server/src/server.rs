@@ -27,7 +27,7 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The store cannot be opened.
-    #[error("cannot open the store in {folder}: {reason}")]
+    #[error("cannot open the store in {folder}: {reason}{}", advice(&reason.to_string()))]
     Store {
         /// The data folder.
         folder: String,
@@ -35,8 +35,12 @@ pub enum ServerError {
         reason: leveret_store::StoreError,
     },
     /// What is in the store cannot be recovered.
-    #[error("cannot recover from the store: {0}")]
-    Recovery(#[from] leveret_broker::OpenError),
+    #[error("cannot recover from the store: {reason}{}", advice(&reason.to_string()))]
+    Recovery {
+        /// Why.
+        #[from]
+        reason: leveret_broker::OpenError,
+    },
     /// An address cannot be listened on.
     #[error("cannot listen on {address} ({key}): {reason}")]
     Listen {
@@ -56,11 +60,25 @@ pub enum ServerError {
         reason: std::io::Error,
     },
     /// A write or sync failed while serving; nothing was confirmed after that.
-    #[error("the store has failed: {0}")]
-    StoreFailed(Arc<str>),
+    #[error("the store has failed: {reason}{}", advice(reason))]
+    StoreFailed {
+        /// Why.
+        reason: Arc<str>,
+    },
     /// A part of the server panicked.
     #[error("internal error: {0}")]
     Internal(String),
+}
+
+/// What to do about a failure of the store, by what the system or the engine calls it.
+fn advice(reason: &str) -> &'static str {
+    const ADVICE: [(&str, &str); 4] = [
+        ("Corruption", ". A file is damaged: restore the data folder from a backup"),
+        ("No space left", ". The disk is full: free some space and start again; what was confirmed is kept"),
+        ("Read-only", ". The disk cannot be written to: make it writable and start again; what was confirmed is kept"),
+        ("IO error", ". Look after the disk and start again; what was confirmed is kept as far as the disk keeps it"),
+    ];
+    ADVICE.iter().find(|(name, _)| reason.contains(name)).map_or("", |(_, advice)| advice)
 }
 
 /// A running server.
@@ -98,7 +116,7 @@ pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(
             tracing::error!(%reason, "the store has failed: nothing is confirmed any more, stopping");
             // What the shutdown says beyond that follows from it.
             let _ = server.shut_down().await;
-            Err(ServerError::StoreFailed(reason))
+            Err(ServerError::StoreFailed { reason })
         }
     }
 }
@@ -127,7 +145,7 @@ impl Server {
         }
         tokio::spawn(listener::accept(listener, shared, connection_tasks.clone(), stop.clone(), cut_off.clone()));
         let mut watchers = JoinSet::new();
-        watchers.spawn(alarms::watch(Thresholds::new(&config), Arc::clone(&connections)));
+        watchers.spawn(alarms::watch(Thresholds::new(&config), Arc::clone(&connections), Arc::clone(&broker)));
         watchers.spawn(relief::watch(Arc::clone(&broker)));
         announce(&config, amqp_address, http_address);
         Ok(Self {
@@ -185,7 +203,7 @@ impl Server {
                 tracing::info!("stopped; everything is committed");
                 Ok(())
             }
-            Ok(Some(reason)) => Err(ServerError::StoreFailed(reason)),
+            Ok(Some(reason)) => Err(ServerError::StoreFailed { reason }),
             Err(panic) => Err(ServerError::Internal(panic.to_string())),
         }
     }
@@ -214,7 +232,8 @@ fn has_management(config: &Config) -> bool {
 /// Opens store and broker on a thread that may block.
 async fn open_broker(config: &Config) -> Result<(Arc<Broker>, oneshot::Receiver<Arc<str>>), ServerError> {
     let folder = config.data_dir.clone();
-    let options = Options { sync: sync_mode(config.store.sync), ..Options::default() };
+    let store = &config.store;
+    let options = Options { sync: sync_mode(store.sync), accept_damage: store.accept_damage, ..Options::default() };
     let broker_config = BrokerConfig {
         default_user: config.default_user.clone(),
         default_password: config.default_pass.reveal().to_owned(),

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
@@ -16,6 +17,9 @@ use crate::pending::{Next, Pending};
 use crate::poison::Poison;
 use crate::statistics::Counters;
 use crate::writes::Writes;
+
+/// After so long without a commit, the log is told that the last one is synced.
+const NOTE_SYNC: Duration = Duration::from_millis(100);
 
 /// What turns, readers and the committer share.
 pub(crate) struct Core {
@@ -62,8 +66,25 @@ impl Core {
                 Next::Tell(safe) => MutexGuard::unlocked(&mut pending, || self.tell(safe)),
                 Next::Commit => return pending.closing,
                 Next::WaitUntil(due) => _ = self.changed.wait_until(&mut pending, due),
-                Next::Wait => self.changed.wait(&mut pending),
+                Next::Wait if !self.has_sync_to_note() => self.changed.wait(&mut pending),
+                Next::Wait => {
+                    if self.changed.wait_for(&mut pending, NOTE_SYNC).timed_out() {
+                        MutexGuard::unlocked(&mut pending, || self.note_sync());
+                    }
+                }
             }
+        }
+    }
+
+    fn has_sync_to_note(&self) -> bool {
+        !self.engine.is_sync_noted() && self.poison.reason().is_none()
+    }
+
+    fn note_sync(&self) {
+        if self.has_sync_to_note()
+            && let Err(reason) = self.engine.note_sync()
+        {
+            self.poison.set(&reason);
         }
     }
 
@@ -131,6 +152,7 @@ impl Committer {
             }
             self.tell();
             if closing && self.core.finish_closing() {
+                self.core.note_sync();
                 return;
             }
         }

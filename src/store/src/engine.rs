@@ -38,6 +38,15 @@ pub(crate) trait Engine: Send + Sync {
     /// All catalogue records, in the order of their keys.
     fn catalogue(&self) -> Result<Vec<CatalogueRecord>, StoreError>;
 
+    /// Whether what is written says of everything synced that it is.
+    fn is_sync_noted(&self) -> bool;
+
+    /// Writes what is synced, for a time at which no commit comes that would say it; the error is the engine's reason.
+    fn note_sync(&self) -> Result<(), String>;
+
+    /// Writes out what is kept in memory beside the log, and waits for it.
+    fn write_out(&self) -> Result<(), StoreError>;
+
     /// Lets the next write or sync fail. For tests of what happens then.
     fn fail_next_write(&self);
 }

@@ -35,6 +35,20 @@ pub enum StoreError {
         /// What is wrong.
         reason: String,
     },
+    /// Part of the write-ahead log cannot be read, although it had been synced.
+    #[error(
+        "{} is damaged at byte {offset}: {changes} changes that had reached the disk cannot be read. Restore the data \
+         folder from a backup. Or start once with store.accept_damage = true: it goes on with what was stored before \
+         the damage, everything stored later is lost", file.display()
+    )]
+    Damaged {
+        /// The log.
+        file: PathBuf,
+        /// Where in it reading fails, in bytes.
+        offset: u64,
+        /// How many changes are missing before the next one that can be read, as far as that is known.
+        changes: u64,
+    },
     /// A stored value of a log cannot be decoded.
     #[error("{family} of queue {}, level {}, key {key} cannot be read: {source}", log.queue, log.level)]
     Corrupt {

@@ -36,6 +36,7 @@ mod statistics;
 mod store;
 mod transient;
 mod tuning;
+mod wal;
 mod writes;
 
 pub use chunk::{StoredChunk, decode as decode_chunk, encode as encode_chunk};

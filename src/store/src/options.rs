@@ -17,6 +17,9 @@ pub enum SyncMode {
 pub struct Options {
     /// When waiters are told. Default: after the sync.
     pub sync: SyncMode,
+    /// Whether a store opens although its write-ahead log has lost what had been synced; what was stored after that is
+    /// gone then. Default: no.
+    pub accept_damage: bool,
     /// Bytes of chunks kept in memory before they go to a file. What is consumed before that never reaches one.
     /// Default: 16 MiB; chunks are large values, so a larger buffer costs memory and gains nothing.
     pub chunk_buffer_bytes: usize,
@@ -38,6 +41,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             sync: SyncMode::Commit,
+            accept_damage: false,
             chunk_buffer_bytes: 16 << 20,
             write_buffers_bytes: 40 << 20,
             wal_bytes: 64 << 20,

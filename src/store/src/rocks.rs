@@ -1,9 +1,9 @@
 //! The engine in earnest: RocksDB opened and written to. Reading is in `read`.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use rocksdb::{ColumnFamily, DB, WriteBatch, WriteOptions};
+use rocksdb::{ColumnFamily, DB, FlushOptions, WriteBatch, WriteOptions};
 
 use crate::chunk::StoredChunk;
 use crate::engine::{Batch, CatalogueRecord, Engine, encode};
@@ -13,6 +13,7 @@ use crate::log::{LogId, LogState};
 use crate::options::Options;
 use crate::transient::Transient;
 use crate::tuning;
+use crate::wal::{self, Stamp};
 use crate::writes::Writes;
 
 /// The format this program writes, and the newest it reads.
@@ -25,6 +26,10 @@ const DEFAULT_FAMILY: &str = "default";
 pub(crate) struct Rocks {
     pub(crate) db: DB,
     pub(crate) transient: Transient,
+    /// Everything up to this sequence number is synced. Changed by the committer only.
+    synced: AtomicU64,
+    /// Up to where the log says so.
+    noted: AtomicU64,
     fail_next_write: AtomicBool,
 }
 
@@ -32,6 +37,9 @@ impl Rocks {
     pub(crate) fn open(directory: &Path, options: &Options) -> Result<Self, StoreError> {
         std::fs::create_dir_all(directory)
             .map_err(|error| unusable(directory, format!("it cannot be created: {error}")))?;
+        if !options.accept_damage {
+            refuse_loss(directory)?;
+        }
         let settings = tuning::database(options);
         let others = unknown_families(directory, &settings)?;
         let families = tuning::families(options, &others);
@@ -43,11 +51,36 @@ impl Rocks {
         }
         let transient = Transient::new(directory, options)
             .map_err(|error| unusable(directory, format!("its transient messages cannot be removed: {error}")))?;
-        Ok(Self { db, transient, fail_next_write: AtomicBool::new(false) })
+        // What the engine replayed at opening, it has written out and synced.
+        let (synced, noted) = (db.latest_sequence_number().into(), AtomicU64::new(0));
+        Ok(Self { db, transient, synced, noted, fail_next_write: AtomicBool::new(false) })
     }
 
     pub(crate) fn family(&self, family: Family) -> &ColumnFamily {
         self.db.cf_handle(family.name()).expect("every family was opened")
+    }
+
+    fn everything_is_synced(&self) {
+        self.synced.store(self.db.latest_sequence_number(), Relaxed);
+    }
+
+    /// A batch with nothing in it but what is synced.
+    fn stamped(&self) -> WriteBatch {
+        let mut batch = WriteBatch::default();
+        Stamp(self.synced.load(Relaxed)).put(&mut batch);
+        batch
+    }
+
+    /// Writes a batch that was [`Self::stamped`].
+    fn write_stamped(&self, batch: WriteBatch, sync: bool) -> Result<(), String> {
+        let mut options = WriteOptions::default();
+        options.set_sync(sync);
+        self.db.write_opt(batch, &options).map_err(|error| error.to_string())?;
+        self.noted.store(self.synced.load(Relaxed), Relaxed);
+        if sync {
+            self.everything_is_synced();
+        }
+        Ok(())
     }
 
     fn injected_failure(&self) -> Result<(), String> {
@@ -60,7 +93,7 @@ impl Rocks {
 
 impl Engine for Rocks {
     fn write(&self, writes: &Writes, sync: bool) -> Result<usize, String> {
-        let mut batches = Batches { rocks: self, logged: WriteBatch::default(), transient: WriteBatch::default() };
+        let mut batches = Batches { rocks: self, logged: self.stamped(), transient: WriteBatch::default() };
         encode(writes, &mut batches);
         let Batches { logged, transient, .. } = batches;
         let bytes = logged.size_in_bytes() + transient.size_in_bytes();
@@ -69,16 +102,32 @@ impl Engine for Rocks {
             self.transient.write(transient).map_err(|error| error.to_string())?;
         }
         if sync || !logged.is_empty() {
-            let mut options = WriteOptions::default();
-            options.set_sync(sync);
-            self.db.write_opt(logged, &options).map_err(|error| error.to_string())?;
+            self.write_stamped(logged, sync)?;
         }
         Ok(bytes)
     }
 
     fn sync(&self) -> Result<(), String> {
         self.injected_failure()?;
-        self.db.flush_wal(true).map_err(|error| error.to_string())
+        self.db.flush_wal(true).map_err(|error| error.to_string())?;
+        self.everything_is_synced();
+        Ok(())
+    }
+
+    fn is_sync_noted(&self) -> bool {
+        self.noted.load(Relaxed) == self.synced.load(Relaxed)
+    }
+
+    fn note_sync(&self) -> Result<(), String> {
+        self.write_stamped(self.stamped(), false)
+    }
+
+    fn write_out(&self) -> Result<(), StoreError> {
+        let mut options = FlushOptions::default();
+        options.set_wait(true);
+        let families = Family::ALL.map(|family| self.family(family));
+        let written = self.db.flush_cfs_opt(&families, &options);
+        written.map_err(|error| StoreError::Engine { doing: "writing out", reason: error.to_string() })
     }
 
     fn chunks(&self, log: LogId, from_seq: u64, bytes_max: usize) -> Result<Vec<StoredChunk>, StoreError> {
@@ -136,10 +185,22 @@ impl Batch for Batches<'_> {
     }
 }
 
+/// Looks for what the engine would lose without a word.
+fn refuse_loss(directory: &Path) -> Result<(), StoreError> {
+    match wal::find_loss(directory) {
+        Ok(None) => Ok(()),
+        Ok(Some(wal::Loss { file, offset, changes })) => Err(StoreError::Damaged { file, offset, changes }),
+        Err(error) => Err(unusable(directory, format!("its write-ahead log cannot be read: {error}"))),
+    }
+}
+
 /// Column families in an existing directory that this program does not know. They must be opened all the same.
 fn unknown_families(directory: &Path, settings: &rocksdb::Options) -> Result<Vec<String>, StoreError> {
-    if !directory.join("CURRENT").exists() {
-        return Ok(Vec::new());
+    let Ok(current) = std::fs::read(directory.join("CURRENT")) else { return Ok(Vec::new()) };
+    let manifest = String::from_utf8_lossy(&current).trim_end().to_owned();
+    if !directory.join(&manifest).is_file() {
+        let reason = format!("Corruption: the file CURRENT names {manifest:?}, which is not there");
+        return Err(unusable(directory, reason));
     }
     let names = DB::list_cf(settings, directory).map_err(|error| opening_error(directory, &error))?;
     let known = |name: &String| name == DEFAULT_FAMILY || Family::ALL.iter().any(|family| family.name() == name);

@@ -152,6 +152,15 @@ impl Store {
         self.core.poison.check()
     }
 
+    /// Writes out what is kept in memory, and waits for it: logs that held it can go then, and files whose chunks are
+    /// settled are compacted. For when the disk runs short: where nothing more is written, none of it happens by itself.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn write_out(&self) -> Result<(), StoreError> {
+        self.core.engine.write_out()
+    }
+
     /// Why the store has failed, if it has.
     pub fn poisoned(&self) -> Option<Arc<str>> {
         self.core.poison.reason().cloned()

@@ -21,6 +21,9 @@ mod tx;
 mod limits;
 mod policies;
 mod vhosts;
+// A disk that fails or fills up.
+mod broken_disk;
+mod full_disk;
 // What is on disk: after a stop, and after a kill at any moment.
 mod crash;
 mod crash_moves;

@@ -38,8 +38,14 @@ fn ok() -> Json<Value> {
 }
 
 async fn ready(State(api): State<Api>, _: Caller) -> Answer {
+    check_store(&api)?;
+    Ok(ok())
+}
+
+/// No check is passed once nothing can be confirmed any more.
+fn check_store(api: &Api) -> Result<(), ApiError> {
     match api.broker.store().poisoned() {
-        None => Ok(ok()),
+        None => Ok(()),
         Some(reason) => Err(ApiError::Unhealthy(format!("the store has failed: {reason}"))),
     }
 }
@@ -52,6 +58,7 @@ async fn aliveness(State(api): State<Api>, Path(vhost): Path<String>, caller: Ca
 }
 
 async fn alarms(State(api): State<Api>, _: Caller) -> Answer {
+    check_store(&api)?;
     match api.clients.alarm() {
         None => Ok(ok()),
         Some(reason) => Err(ApiError::Unhealthy(format!("resource alarm: {reason}"))),
@@ -59,6 +66,7 @@ async fn alarms(State(api): State<Api>, _: Caller) -> Answer {
 }
 
 async fn port_listener(State(api): State<Api>, Path(port): Path<u16>, _: Caller) -> Answer {
+    check_store(&api)?;
     if api.clients.listeners().iter().any(|listener| listener["port"] == port) {
         return Ok(Json(json!({ "status": "ok", "port": port })));
     }
@@ -70,6 +78,7 @@ async fn protocol_listener(State(api): State<Api>, Path(protocol): Path<String>,
         "amqp091" | "amqp0.9.1" | "amqp0-9-1" | "amqp" => "amqp",
         other => other,
     };
+    check_store(&api)?;
     if api.clients.listeners().iter().any(|listener| listener["protocol"] == wanted) {
         return Ok(Json(json!({ "status": "ok", "protocol": protocol })));
     }

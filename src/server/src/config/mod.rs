@@ -118,6 +118,8 @@ impl Http {
 pub struct Store {
     /// When a publisher is told that its message is safe.
     pub sync: Sync,
+    /// Start although something that had been stored cannot be read, and go on with what was stored before it.
+    pub accept_damage: bool,
 }
 
 /// When a publisher is told that its message is safe.
@@ -231,7 +233,7 @@ impl Default for Http {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { sync: Sync::Commit }
+        Self { sync: Sync::Commit, accept_damage: false }
     }
 }
 

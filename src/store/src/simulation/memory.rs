@@ -91,6 +91,18 @@ impl Engine for Memory {
         Ok(self.disk.read(Family::Catalogue, |catalogue| catalogue.iter().map(copy).collect()))
     }
 
+    fn is_sync_noted(&self) -> bool {
+        true
+    }
+
+    fn note_sync(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn write_out(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn fail_next_write(&self) {
         self.disk.fail_next_write();
     }

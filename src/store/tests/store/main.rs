@@ -3,6 +3,7 @@
 
 mod atomicity;
 mod committing;
+mod damage;
 mod deleting;
 mod encoding;
 mod failing;

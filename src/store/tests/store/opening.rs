@@ -1,13 +1,12 @@
 //! Opening, reopening, and what cannot be opened.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use leveret_store::{LogState, Options, Store, StoreError};
 use tempfile::TempDir;
 
-use super::support::{LOG, Part, commit, open, open_os, piece, put, seqs};
+use super::support::{LOG, Part, commit, copy_files, open, open_os, piece, put, seqs};
 
 #[test]
 fn everything_is_there_after_reopening() {
@@ -84,13 +83,6 @@ fn what_was_waited_for_survives_a_crash() {
     copy_files(directory.path(), copy.path());
     let chunks = open(&copy).read(LOG, 0, usize::MAX).unwrap();
     assert_eq!(chunks.len(), 100);
-}
-
-fn copy_files(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the tests share.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -98,5 +99,13 @@ impl Source for Part {
 
     fn committed(&self) {
         let _ = self.events.send("committed");
+    }
+}
+
+/// Copies the files of a folder: what a crash of the process leaves of an open store.
+pub(crate) fn copy_files(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
 }

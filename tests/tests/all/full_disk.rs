@@ -1,0 +1,69 @@
+//! A disk that fills up: publishers are blocked before it is full, consumers go on and free space, publishers go on.
+
+use futures_util::StreamExt;
+use lapin::Event;
+use lapin::options::{BasicAckOptions, BasicPublishOptions};
+use leveret_faultfs::Slot;
+use leveret_tests::{Broker, Client, FaultyDisk, until, with_test_time, within};
+
+const DISK_BYTES: u64 = 200 << 20;
+const FREE_LIMIT_BYTES: u64 = 80 << 20;
+const BODY_BYTES: usize = 100_000;
+/// More than the disk holds, several times.
+const COUNT: usize = 6_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn publishers_are_blocked_before_the_disk_is_full_and_go_on_by_themselves() {
+    with_test_time(async {
+        let limit = format!("disk_free_limit_bytes={FREE_LIMIT_BYTES}");
+        let small = |disk: &FaultyDisk| disk.control.set(Slot::CapacityBytes, DISK_BYTES).unwrap();
+        let mut broker = Broker::start_on_faulty_disk(&["--set", &limit], small).await;
+        let publisher = broker.client().await;
+        let queue = publisher.queue([]).await;
+        let mut events = publisher.connection.events_listener();
+        let publishing = tokio::spawn({
+            let (channel, queue) = (publisher.confirm_channel().await, queue.clone());
+            async move {
+                let mut confirms = Vec::with_capacity(COUNT);
+                for _ in 0..COUNT {
+                    let (options, body) = (BasicPublishOptions::default(), [7; BODY_BYTES]);
+                    let sent =
+                        channel.basic_publish("".into(), queue.as_str().into(), options, &body, Client::persistent());
+                    confirms.push(sent.await.unwrap());
+                    if confirms.len() >= 100 {
+                        assert!(confirms.remove(0).await.unwrap().is_ack());
+                    }
+                }
+                for confirm in confirms {
+                    assert!(confirm.await.unwrap().is_ack());
+                }
+            }
+        });
+        let reason = within("connection.blocked", async {
+            loop {
+                if let Event::ConnectionBlocked(reason) = events.next().await.expect("events") {
+                    return reason;
+                }
+            }
+        })
+        .await;
+        assert_eq!(reason, "low on disk");
+        assert!(!publishing.is_finished());
+        // Only now does somebody consume: what the disk does not hold comes once there is room again.
+        let (channel, mut consumer) = broker.client().await.consume(&queue, 100).await;
+        for _ in 0..COUNT {
+            let message = Client::next(&mut consumer).await;
+            assert_eq!(message.data.len(), BODY_BYTES);
+            channel.basic_ack(message.delivery_tag, BasicAckOptions::default()).await.unwrap();
+        }
+        within("all confirms", publishing).await.unwrap();
+        assert_eq!(broker.disk().control.get(Slot::Hits).unwrap(), 0, "the disk was full");
+        assert_eq!(broker.has_ended(), None);
+        let free = until("space", async || {
+            let used = broker.disk().control.get(Slot::UsedBytes).unwrap();
+            DISK_BYTES.checked_sub(used).filter(|free| *free > FREE_LIMIT_BYTES)
+        });
+        free.await;
+    })
+    .await;
+}
