@@ -250,6 +250,7 @@ impl World<'_> {
         while !matches!(self.commits.phase, Phase::Resting(_)) {
             self.commit_step()?;
         }
+        self.check_told()?;
         if self.real.broker.store().poisoned().is_none() {
             self.commits.cut = Some(Image { batches: 0, turn: self.commits.turn, model: self.model.durable() });
         }

@@ -230,7 +230,9 @@ impl Features {
         self.expiration = false;
         if self.limits && (self.ttl || self.dead_letters) {
             (self.limits, self.ttl) = (is_first, self.ttl && !is_first);
-            self.paging &= !(self.limits && self.dead_letters);
+        }
+        if self.limits && self.dead_letters {
+            (self.paging, self.restarts) = (false, false);
         }
     }
 

@@ -267,6 +267,13 @@ impl Segment {
         for_each_record(pieces, seqs, |seq, record| visit(seq, expiry_of(record)));
     }
 
+    /// The timestamp of the last message; 0 without data.
+    pub(crate) fn newest_ms(&self) -> u64 {
+        let Data::Pieces(pieces) = &self.data else { return 0 };
+        let last = pieces.last().and_then(|piece| Some(piece.records.record(piece.picks.end.checked_sub(1)? as usize)));
+        last.and_then(Prefix::parse).map_or(0, |prefix| prefix.timestamp_ms)
+    }
+
     /// The earliest that an unsettled message falls due by its own expiration.
     pub(crate) fn own_due_of_live(&self) -> Option<u64> {
         if self.expiry.own_due_ms == u64::MAX {

@@ -125,8 +125,10 @@ impl Spans {
         let before = OnDisk { seqs: seqs.start..segment.first_seq.max(seqs.start), oldest_ms };
         let after = OnDisk {
             seqs: segment.end_seq()..seqs.end,
-            // Timestamps ascend with sequence numbers, as far as clocks do.
-            oldest_ms: oldest_ms.max(segment.expiry.oldest_ms),
+            // Timestamps ascend with sequence numbers, as far as clocks do. The last one says most: what is due by the
+            // first one may be settled, and then two pages would push each other out of memory for ever, each looked
+            // at for something due.
+            oldest_ms: oldest_ms.max(segment.newest_ms()),
         };
         self.list[index] = Span::Resident(Box::new(segment));
         if !after.seqs.is_empty() {

@@ -287,12 +287,15 @@ impl Queue {
         Ok(())
     }
 
-    /// The ready message whose turn it is; several where their order is not known.
+    /// The ready message whose turn it is; several where their order is not known, and not which of them had come when
+    /// another was delivered.
     fn candidates(&self) -> Vec<usize> {
         let order = |index: &usize| (Reverse(self.level(&self.messages[*index])), self.messages[*index].rank);
-        let ready = || (0..self.messages.len()).filter(|index| self.messages[*index].is_ready);
-        let first = ready().map(|index| order(&index)).min();
-        ready().filter(|index| Some(order(index)) == first).collect()
+        let mut ready: Vec<usize> = (0..self.messages.len()).filter(|index| self.messages[*index].is_ready).collect();
+        ready.sort_by_key(order);
+        let rank = |index: &usize| self.messages[*index].rank;
+        let Some(first) = ready.first().map(rank) else { return ready };
+        ready.into_iter().take_while(|index| rank(index) == first).collect()
     }
 
     fn level(&self, message: &Message) -> u8 {

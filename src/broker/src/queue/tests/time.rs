@@ -1,7 +1,7 @@
 //! Expiry, of messages and of queues.
 
 use super::rig::{Message, Rig, TINY, consumer, durable, ids, message, with_dlx};
-use crate::queue::{Command, NewConsumerState, Outcome, Settings};
+use crate::queue::{Command, NewConsumerState, Outcome, Settings, Sizing};
 
 const REQUEUE: Outcome = Outcome::Requeue { count_attempt: false };
 
@@ -157,4 +157,27 @@ fn an_unused_queue_expires() {
     rig.publish_ids(2..3);
     assert!(!rig.advance(999).expired);
     assert!(rig.advance(1).expired, "a publish is not");
+}
+
+#[test]
+fn pages_that_are_not_due_do_not_push_each_other_out_for_ever() {
+    let sizing = Sizing { segment_bytes: 2_000, resident_bytes: 100, load_bytes: 1, loads_per_step: 1_000, ..TINY };
+    let mut rig = Rig::new(durable(), Settings { ttl_ms: Some(100), ..Settings::default() }, sizing);
+    rig.publish_ids(1..5);
+    rig.advance(60);
+    rig.publish_ids(5..9);
+    rig.commit();
+    for ids in [9..15, 15..21, 21..27] {
+        rig.publish_ids(ids);
+        rig.commit();
+    }
+    rig.apply(Command::Consume(consumer(1)));
+    rig.settle(Some(1), &[1, 2, 3, 4], Outcome::Ack);
+    rig.commit();
+    rig.crash();
+    rig.loads = 0;
+    // The first are over, but they are settled.
+    rig.advance(41);
+    assert!(rig.loads < 20, "{} loads", rig.loads);
+    assert_eq!(rig.drain(), (5..27).collect::<Vec<_>>());
 }
