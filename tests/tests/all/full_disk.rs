@@ -6,11 +6,12 @@ use lapin::options::{BasicAckOptions, BasicPublishOptions};
 use leveret_faultfs::Slot;
 use leveret_tests::{Broker, Client, FaultyDisk, until, with_test_time, within};
 
-const DISK_BYTES: u64 = 200 << 20;
-const FREE_LIMIT_BYTES: u64 = 80 << 20;
+const DISK_BYTES: u64 = 560 << 20;
+/// What the store may still write until publishers have stopped.
+const FREE_LIMIT_BYTES: u64 = 256 << 20;
 const BODY_BYTES: usize = 100_000;
 /// More than the disk holds, several times.
-const COUNT: usize = 6_000;
+const COUNT: usize = 12_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn publishers_are_blocked_before_the_disk_is_full_and_go_on_by_themselves() {

@@ -73,14 +73,14 @@ async fn who_finds_no_room_waits_and_small_messages_pass() {
             publish(&other, &queue, vec![number; 1024]).await;
         }
     };
-    let large = async |uri: &str| {
-        let (client, queue) = (Client::connect(uri).await, queue.clone());
-        tokio::spawn(async move { publish(&client, &queue, vec![0; MESSAGE_BYTES]).await })
+    let large = |uri: &str| {
+        let (uri, queue) = (uri.to_owned(), queue.clone());
+        tokio::spawn(async move { publish(&Client::connect(&uri).await, &queue, vec![0; MESSAGE_BYTES]).await })
     };
-    let begun = large(&way.uri).await;
+    let begun = large(&way.uri);
     within("the first part", way.stopped.notified()).await;
     small(10).await;
-    let waiting = large(broker.uri()).await;
+    let waiting = large(broker.uri());
     small(50).await;
     assert!(!begun.is_finished() && !waiting.is_finished(), "there is room for one");
     way.go_on.notify_one();

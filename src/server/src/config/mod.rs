@@ -194,7 +194,7 @@ impl Default for Config {
             default_pass: "guest".into(),
             loopback_users: vec!["guest".into()],
             consumer_timeout_ms: 30 * 60 * 1000,
-            disk_free_limit_bytes: 50_000_000,
+            disk_free_limit_bytes: 256 << 20,
             memory_high_watermark: 0.6,
             message_memory_bytes: 256 << 20,
             amqp: Amqp::default(),
