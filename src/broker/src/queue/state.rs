@@ -313,6 +313,8 @@ impl State {
     fn level_mut(&mut self, number: u8) -> &mut Level {
         while self.levels.len() <= usize::from(number) {
             let next = u8::try_from(self.levels.len()).unwrap_or(u8::MAX);
+            // Nearly always there is one, and room for four would be most of what an idle queue takes.
+            self.levels.reserve_exact(1);
             self.levels.push(Level::new(next));
             self.size();
         }
