@@ -199,12 +199,6 @@ impl Broker {
         &self.totals
     }
 
-    /// Bytes of messages that queues have in memory.
-    #[must_use]
-    pub fn message_memory_bytes(&self) -> usize {
-        self.memory.bytes()
-    }
-
     /// Whether queues have more in memory than they may have together.
     #[must_use]
     pub fn is_message_memory_short(&self) -> bool {

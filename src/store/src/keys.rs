@@ -77,6 +77,14 @@ pub(crate) fn end_of(prefix: &[u8]) -> Vec<u8> {
     vec![0xff; 32]
 }
 
+/// The end of a log's due times up to and with `until_ms`.
+pub(crate) fn end_of_due(log: LogId, until_ms: u64) -> Vec<u8> {
+    match until_ms.checked_add(1) {
+        Some(next_ms) => due_key(log, next_ms, 0).to_vec(),
+        None => end_of(&log_key(log)),
+    }
+}
+
 pub(crate) fn parse_log_key(key: &[u8]) -> Result<LogId, StoreError> {
     match key.split_first_chunk::<8>() {
         Some((queue, &[level])) => Ok(LogId { queue: u64::from_be_bytes(*queue), level }),

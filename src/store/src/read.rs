@@ -7,7 +7,7 @@ use crate::codec::DecodeError;
 use crate::engine::CatalogueRecord;
 use crate::error::StoreError;
 use crate::keys::{
-    Family, chunk_key, due_key, end_of, hexadecimal, last_number, log_key, parse_due_key, parse_log_key,
+    Family, chunk_key, due_key, end_of, end_of_due, hexadecimal, last_number, log_key, parse_due_key, parse_log_key,
 };
 use crate::log::{LogId, LogState, Marks};
 use crate::rocks::Rocks;
@@ -35,12 +35,8 @@ impl Rocks {
         until_ms: u64,
         limit: usize,
     ) -> Result<Vec<(u64, u64)>, StoreError> {
-        let end = match until_ms.checked_add(1) {
-            Some(next_ms) => due_key(log, next_ms, 0).to_vec(),
-            None => end_of(&log_key(log)),
-        };
         let mut options = ReadOptions::default();
-        options.set_iterate_upper_bound(end);
+        options.set_iterate_upper_bound(end_of_due(log, until_ms));
         let mut found = Vec::new();
         let mut entries = self.db.raw_iterator_cf_opt(self.family(Family::Due), options);
         entries.seek(due_key(log, from_ms, 0));
@@ -217,7 +213,8 @@ fn current<'i>(chunks: &'i DBRawIterator<'_>) -> Result<Option<(u64, &'i [u8])>,
     }
 }
 
-fn corrupt(family: Family, log: LogId, key: &[u8], source: DecodeError) -> StoreError {
+/// A value that cannot be decoded.
+pub(crate) fn corrupt(family: Family, log: LogId, key: &[u8], source: DecodeError) -> StoreError {
     StoreError::Corrupt { family: family.name(), log, key: hexadecimal(key), source }
 }
 

@@ -6,13 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::disk::{Disk, Values, Write};
 use crate::chunk::{self, StoredChunk};
-use crate::codec::DecodeError;
 use crate::engine::{CatalogueRecord, Engine, encode};
 use crate::error::StoreError;
-use crate::keys::{
-    Family, chunk_key, due_key, end_of, hexadecimal, last_number, log_key, parse_due_key, parse_log_key,
-};
+use crate::keys::{Family, chunk_key, due_key, end_of, end_of_due, last_number, log_key, parse_due_key, parse_log_key};
 use crate::log::{LogId, LogState, Marks};
+use crate::read::corrupt;
 use crate::writes::Writes;
 
 /// What a sync takes, in microseconds.
@@ -66,12 +64,11 @@ impl Engine for Memory {
     }
 
     fn due(&self, log: LogId, from_ms: u64, until_ms: u64, limit: usize) -> Result<Vec<(u64, u64)>, StoreError> {
-        let end = match until_ms.checked_add(1) {
-            Some(next_ms) => due_key(log, next_ms, 0).to_vec(),
-            None => end_of(&log_key(log)),
-        };
         self.disk.read(Family::Due, |due| {
-            due.range(due_key(log, from_ms, 0).to_vec()..end).take(limit).map(|(key, _)| parse_due_key(key)).collect()
+            due.range(due_key(log, from_ms, 0).to_vec()..end_of_due(log, until_ms))
+                .take(limit)
+                .map(|(key, _)| parse_due_key(key))
+                .collect()
         })
     }
 
@@ -135,8 +132,4 @@ fn chunks_from(
     let behind = chunks.range((Excluded(from), Unbounded)).take_while(|(key, _)| **key < end);
     let read = |(key, value): (&Vec<u8>, &Vec<u8>)| Ok((family, last_number(family, key, 17)?, value.clone()));
     before.into_iter().chain(behind).map(read).collect()
-}
-
-fn corrupt(family: Family, log: LogId, key: &[u8], source: DecodeError) -> StoreError {
-    StoreError::Corrupt { family: family.name(), log, key: hexadecimal(key), source }
 }
