@@ -34,10 +34,9 @@ fn reporter(store: &Arc<Store>) -> (Waiter, Receiver<Told>) {
     let report = move |outcome: Result<(), CommitError>| {
         outcome.unwrap();
         let told = now(&store);
-        // The test must be the one that closes the store.
+        // The test must be the one that closes the store: so it has to hear of every waiter.
         drop(store);
-        // Not every test looks at every waiter.
-        let _ = sender.send(told);
+        sender.send(told).unwrap();
     };
     (Box::new(report), told)
 }
@@ -101,14 +100,16 @@ fn what_is_on_its_way_from_one_source_to_another_is_not_settled() {
     for _ in 0..100 {
         let before = now(&store);
         let moving = store.turn();
-        let told = std::thread::scope(|scope| {
+        let (told, other_told) = std::thread::scope(|scope| {
             let ((opened, is_open), (settled_first, may_end)) = (channel(), channel());
             let store = &store;
             let other = scope.spawn(move || {
                 let turn = store.turn();
                 opened.send(()).unwrap();
                 may_end.recv().unwrap();
-                turn.when_safe(reporter(store).0);
+                let (waiter, told) = reporter(store);
+                turn.when_safe(waiter);
+                told
             });
             is_open.recv().unwrap();
             let first = unsynced(&moving, moving.next_waiter());
@@ -116,12 +117,12 @@ fn what_is_on_its_way_from_one_source_to_another_is_not_settled() {
             moving.when_safe(waiter);
             settled(&moving, &first);
             settled_first.send(()).unwrap();
-            other.join().unwrap();
-            told
+            (told, other.join().unwrap())
         });
         let _second = unsynced(&moving, AWAITED_BY_ALL);
         drop(moving);
         assert!(told.recv().unwrap().syncs > before.syncs);
+        assert!(other_told.recv().unwrap().syncs > before.syncs);
     }
 }
 
