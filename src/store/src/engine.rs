@@ -61,14 +61,8 @@ pub(crate) trait Batch {
     fn delete_range(&mut self, family: Family, from: &[u8], to: &[u8]);
 }
 
-/// Adds all changes to `batch`, in order.
-pub(crate) fn encode(writes: &Writes, batch: &mut impl Batch) {
-    for change in &writes.changes {
-        encode_change(batch, change);
-    }
-}
-
-fn encode_change(batch: &mut impl Batch, change: &Change) {
+/// Adds a change to `batch`.
+pub(crate) fn encode(change: &Change, batch: &mut impl Batch) {
     match change {
         Change::PutChunk { log, first_seq, pieces } => {
             batch.put(Family::Chunks, &chunk_key(*log, *first_seq), chunk::encode(*first_seq, pieces));

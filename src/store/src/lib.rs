@@ -22,6 +22,7 @@ mod committer;
 mod engine;
 mod error;
 mod keys;
+mod large;
 mod log;
 mod options;
 mod patience;

@@ -25,6 +25,8 @@ pub struct Options {
     pub chunk_buffer_bytes: usize,
     /// Bound for all write buffers together. Default: 40 MiB.
     pub write_buffers_bytes: usize,
+    /// Bytes of chunks written at once; a commit with more is written in parts. Default: 16 MiB.
+    pub batch_bytes: usize,
     /// Bytes of write-ahead log from which on quiet parts are written out so that old logs can go. Default: 64 MiB.
     pub wal_bytes: u64,
     /// Bytes of read cache, shared by everything. Default: 32 MiB.
@@ -44,6 +46,7 @@ impl Default for Options {
             accept_damage: false,
             chunk_buffer_bytes: 16 << 20,
             write_buffers_bytes: 40 << 20,
+            batch_bytes: 16 << 20,
             wal_bytes: 64 << 20,
             cache_bytes: 32 << 20,
             open_files: 512,

@@ -218,6 +218,6 @@ pub(crate) fn corrupt(family: Family, log: LogId, key: &[u8], source: DecodeErro
     StoreError::Corrupt { family: family.name(), log, key: hexadecimal(key), source }
 }
 
-fn engine_error(doing: &'static str, error: &rocksdb::Error) -> StoreError {
+pub(crate) fn engine_error(doing: &'static str, error: &rocksdb::Error) -> StoreError {
     StoreError::Engine { doing, reason: error.to_string() }
 }

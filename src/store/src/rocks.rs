@@ -9,6 +9,7 @@ use crate::chunk::StoredChunk;
 use crate::engine::{Batch, CatalogueRecord, Engine, encode};
 use crate::error::StoreError;
 use crate::keys::Family;
+use crate::large::Early;
 use crate::log::{LogId, LogState};
 use crate::options::Options;
 use crate::transient::Transient;
@@ -30,6 +31,8 @@ pub(crate) struct Rocks {
     synced: AtomicU64,
     /// Up to where the log says so.
     noted: AtomicU64,
+    /// About so much is written at once.
+    batch_bytes: usize,
     fail_next_write: AtomicBool,
 }
 
@@ -53,7 +56,10 @@ impl Rocks {
             .map_err(|error| unusable(directory, format!("its transient messages cannot be removed: {error}")))?;
         // What the engine replayed at opening, it has written out and synced.
         let (synced, noted) = (db.latest_sequence_number().into(), AtomicU64::new(0));
-        Ok(Self { db, transient, synced, noted, fail_next_write: AtomicBool::new(false) })
+        let batch_bytes = options.batch_bytes;
+        let rocks = Self { db, transient, synced, noted, batch_bytes, fail_next_write: AtomicBool::new(false) };
+        rocks.take_back_unfinished()?;
+        Ok(rocks)
     }
 
     pub(crate) fn family(&self, family: Family) -> &ColumnFamily {
@@ -65,14 +71,14 @@ impl Rocks {
     }
 
     /// A batch with nothing in it but what is synced.
-    fn stamped(&self) -> WriteBatch {
+    pub(crate) fn stamped(&self) -> WriteBatch {
         let mut batch = WriteBatch::default();
         Stamp(self.synced.load(Relaxed)).put(&mut batch);
         batch
     }
 
     /// Writes a batch that was [`Self::stamped`].
-    fn write_stamped(&self, batch: WriteBatch, sync: bool) -> Result<(), String> {
+    pub(crate) fn write_stamped(&self, batch: WriteBatch, sync: bool) -> Result<(), String> {
         let mut options = WriteOptions::default();
         options.set_sync(sync);
         self.db.write_opt(batch, &options).map_err(|error| error.to_string())?;
@@ -81,6 +87,24 @@ impl Rocks {
             self.everything_is_synced();
         }
         Ok(())
+    }
+
+    /// Writes the chunks that come before the rest of a commit; their bytes.
+    fn write_early(&self, early: &Early, writes: &Writes) -> Result<usize, String> {
+        let mut bytes = 0;
+        let mut batches = Batches::new(self);
+        early.begin(&mut batches.logged);
+        for change in writes.changes.iter().filter(|change| early.contains(change)) {
+            encode(change, &mut batches);
+            if batches.logged.size_in_bytes() >= self.batch_bytes {
+                let full = std::mem::replace(&mut batches.logged, self.stamped());
+                bytes += full.size_in_bytes();
+                self.write_stamped(full, false)?;
+            }
+        }
+        bytes += batches.logged.size_in_bytes();
+        self.write_stamped(batches.logged, false)?;
+        Ok(bytes)
     }
 
     fn injected_failure(&self) -> Result<(), String> {
@@ -93,14 +117,16 @@ impl Rocks {
 
 impl Engine for Rocks {
     fn write(&self, writes: &Writes, sync: bool) -> Result<usize, String> {
-        let mut batches = Batches { rocks: self, logged: self.stamped(), transient: WriteBatch::default() };
-        encode(writes, &mut batches);
-        let Batches { logged, transient, .. } = batches;
-        let bytes = logged.size_in_bytes() + transient.size_in_bytes();
-        self.injected_failure()?;
-        if !transient.is_empty() {
-            self.transient.write(transient).map_err(|error| error.to_string())?;
+        let early = Early::of(&writes.changes, self.batch_bytes);
+        let early_bytes = if early.is_empty() { 0 } else { self.write_early(&early, writes)? };
+        let mut batches = Batches::new(self);
+        for change in writes.changes.iter().filter(|change| !early.contains(change)) {
+            encode(change, &mut batches);
         }
+        early.complete(&mut batches.logged);
+        self.injected_failure()?;
+        let (logged, transient_bytes) = batches.write_transient().map_err(|error| error.to_string())?;
+        let bytes = early_bytes + logged.size_in_bytes() + transient_bytes;
         if sync || !logged.is_empty() {
             self.write_stamped(logged, sync)?;
         }
@@ -160,12 +186,43 @@ struct Batches<'a> {
     rocks: &'a Rocks,
     logged: WriteBatch,
     transient: WriteBatch,
+    /// Of transient chunks, written already: nothing holds them together.
+    transient_bytes: Result<usize, rocksdb::Error>,
+}
+
+impl<'a> Batches<'a> {
+    fn new(rocks: &'a Rocks) -> Self {
+        Self { rocks, logged: rocks.stamped(), transient: WriteBatch::default(), transient_bytes: Ok(0) }
+    }
+
+    /// Writes what is transient; what remains to be written, and how much is.
+    fn write_transient(mut self) -> Result<(WriteBatch, usize), rocksdb::Error> {
+        self.empty_transient();
+        Ok((self.logged, self.transient_bytes?))
+    }
+
+    fn empty_transient(&mut self) {
+        let batch = std::mem::take(&mut self.transient);
+        if let Ok(bytes) = &mut self.transient_bytes
+            && !batch.is_empty()
+        {
+            *bytes += batch.size_in_bytes();
+            if let Err(error) = self.rocks.transient.write(batch) {
+                self.transient_bytes = Err(error);
+            }
+        }
+    }
 }
 
 impl Batch for Batches<'_> {
     fn put(&mut self, family: Family, key: &[u8], value: Vec<u8>) {
         match family {
-            Family::Transient => self.transient.put(key, value),
+            Family::Transient => {
+                self.transient.put(key, value);
+                if self.transient.size_in_bytes() >= self.rocks.batch_bytes {
+                    self.empty_transient();
+                }
+            }
             _ => self.logged.put_cf(self.rocks.family(family), key, value),
         }
     }

@@ -26,7 +26,7 @@ pub(super) struct Memory {
 impl Engine for Memory {
     fn write(&self, writes: &Writes, sync: bool) -> Result<usize, String> {
         let mut write = Write::default();
-        encode(writes, &mut write);
+        writes.changes.iter().for_each(|change| encode(change, &mut write));
         self.elapsed_us.fetch_add(if sync { SYNC_US } else { 0 }, Relaxed);
         self.disk.write(write, sync)
     }

@@ -7,6 +7,7 @@ mod damage;
 mod deleting;
 mod encoding;
 mod failing;
+mod large;
 mod opening;
 mod reading;
 mod settling;

@@ -1,0 +1,114 @@
+//! Commits too large to be written at once: one message may go to a thousand queues, and the engine has what it writes at
+//! once in memory more than once.
+//!
+//! The chunks of such a commit are written before the rest of it, in parts. As long as the rest is not there, nothing
+//! knows of them. Should it never come, they are removed at the next start: the first part names the logs, and in these
+//! nothing belongs behind the last sequence number that the counters know of.
+//!
+//! Not taken: parts for all changes, which would need a way back for each of them; chunks are what is large. Nor are
+//! chunks taken that replace others of their log, as after a purge: they must come with the deletion.
+
+use std::collections::BTreeSet;
+
+use rocksdb::WriteBatch;
+
+use crate::error::StoreError;
+use crate::keys::{Family, chunk_key, end_of, log_key, parse_log_key};
+use crate::log::{LogId, LogState};
+use crate::read::{corrupt, engine_error};
+use crate::rocks::Rocks;
+use crate::writes::Change;
+
+/// In the family of the format: the logs of a commit of which the chunks are being written.
+const UNFINISHED_KEY: &[u8] = b"unfinished";
+/// Of a log in it.
+const LOG_KEY_BYTES: usize = 9;
+
+/// The logs whose chunks are to be written before the rest of a commit. Empty for most commits.
+#[derive(Debug, Default)]
+pub(crate) struct Early {
+    logs: BTreeSet<LogId>,
+}
+
+impl Early {
+    /// What is to be written early so that no more than about `bytes_max` are written at once.
+    pub(crate) fn of(changes: &[Change], bytes_max: usize) -> Self {
+        if changes.iter().map(chunk_bytes).sum::<usize>() <= bytes_max {
+            return Self::default();
+        }
+        let mut logs: BTreeSet<LogId> = changes.iter().filter_map(log_of_chunk).collect();
+        for change in changes {
+            match change {
+                Change::DeleteLog { log } => _ = logs.remove(log),
+                Change::DeleteQueue { queue } => logs.retain(|log| log.queue != *queue),
+                _ => {}
+            }
+        }
+        Self { logs }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.logs.is_empty()
+    }
+
+    pub(crate) fn contains(&self, change: &Change) -> bool {
+        !self.logs.is_empty() && log_of_chunk(change).is_some_and(|log| self.logs.contains(&log))
+    }
+
+    /// Says at the beginning which logs are concerned.
+    pub(crate) fn begin(&self, batch: &mut WriteBatch) {
+        let logs: Vec<u8> = self.logs.iter().flat_map(|log| log_key(*log)).collect();
+        batch.put(UNFINISHED_KEY, logs);
+    }
+
+    /// Says with the rest of the commit that it is complete.
+    pub(crate) fn complete(&self, batch: &mut WriteBatch) {
+        if !self.is_empty() {
+            batch.delete(UNFINISHED_KEY);
+        }
+    }
+}
+
+impl Rocks {
+    /// Removes the chunks of a commit whose rest never came.
+    pub(crate) fn take_back_unfinished(&self) -> Result<(), StoreError> {
+        let read = self.db.get(UNFINISHED_KEY).map_err(|error| engine_error("reading what was unfinished", &error))?;
+        let Some(logs) = read else { return Ok(()) };
+        let mut batch = self.stamped();
+        for key in logs.chunks(LOG_KEY_BYTES) {
+            let log = parse_log_key(key)?;
+            let from = chunk_key(log, self.next_seq(log)?);
+            batch.delete_range_cf(self.family(Family::Chunks), from.as_slice(), end_of(key).as_slice());
+        }
+        batch.delete(UNFINISHED_KEY);
+        tracing::info!(
+            logs = logs.len() / LOG_KEY_BYTES,
+            "removed messages of a commit that was interrupted; none was confirmed"
+        );
+        self.write_stamped(batch, true).map_err(|reason| StoreError::Engine { doing: "taking back a commit", reason })
+    }
+
+    fn next_seq(&self, log: LogId) -> Result<u64, StoreError> {
+        let key = log_key(log);
+        let value = self.db.get_pinned_cf(self.family(Family::Logs), key);
+        let Some(value) = value.map_err(|error| engine_error("reading counters", &error))? else { return Ok(0) };
+        let state = LogState::decode(&value).map_err(|error| corrupt(Family::Logs, log, &key, error))?;
+        Ok(state.next_seq)
+    }
+}
+
+fn log_of_chunk(change: &Change) -> Option<LogId> {
+    match change {
+        Change::PutChunk { log, .. } => Some(*log),
+        _ => None,
+    }
+}
+
+fn chunk_bytes(change: &Change) -> usize {
+    match change {
+        Change::PutChunk { pieces, .. } => {
+            pieces.iter().map(|piece| piece.records.bytes_of(piece.picks.clone()).len()).sum()
+        }
+        _ => 0,
+    }
+}
