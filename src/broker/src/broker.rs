@@ -205,6 +205,13 @@ impl Broker {
         self.memory.is_short()
     }
 
+    /// How much of what publishers usually may have in memory ahead of the disk they may have now: 1.0 is all of it, and
+    /// 0.0 as little as lets them go on.
+    #[must_use]
+    pub fn message_memory_slack(&self) -> f64 {
+        self.memory.slack()
+    }
+
     /// Has queues that keep more than their share in memory, where it is short, let go of the rest. To be called now and
     /// then: a queue in which nothing happens does not notice by itself.
     pub fn relieve_memory(&self) {

@@ -4,8 +4,8 @@
 //! is beyond it waits on disk only. A queue learns of its share when it next does something; those that do nothing are
 //! told by [`Broker::relieve_memory`](crate::Broker::relieve_memory).
 //!
-//! Counted are the bytes of records, for each queue that has them: a message in ten queues counts ten times, though
-//! they share it. Not taken: the process's resident memory as the measure. It says too late what is going on, and does
+//! Counted are records and what is kept about them, for each queue that has them: a message in ten queues counts ten
+//! times, though they share it. Not taken: the process's resident memory as the measure. It says too late what is going on, and does
 //! not say whose it is.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -48,6 +48,13 @@ impl MessageMemory {
         self.bytes() > self.bytes_max
     }
 
+    /// How much of what publishers usually may have in memory ahead of the disk they may have now: all of it while there
+    /// is room, and less and less of it up to twice the limit.
+    pub(crate) fn slack(&self) -> f64 {
+        let over = self.bytes().saturating_sub(self.bytes_max);
+        1.0 - (over as f64 / self.bytes_max.max(1) as f64).min(1.0)
+    }
+
     /// How much a queue may keep; `usize::MAX` while there is room.
     pub(crate) fn share(&self) -> usize {
         match self.is_short() {
@@ -74,5 +81,16 @@ mod tests {
         assert_eq!(memory.share(), 100);
         memory.changed(101, 100);
         assert_eq!(memory.share(), usize::MAX);
+    }
+
+    #[test]
+    fn publishers_are_held_back_the_more_the_further_it_is_over() {
+        let memory = MessageMemory::new(100);
+        memory.changed(0, 100);
+        assert_eq!(memory.slack(), 1.0);
+        memory.changed(100, 125);
+        assert_eq!(memory.slack(), 0.75);
+        memory.changed(125, 1000);
+        assert_eq!(memory.slack(), 0.0);
     }
 }

@@ -54,11 +54,11 @@ pub(crate) struct Level {
     transient: Totals,
     /// Of the ready, what is in no segment.
     on_disk: Totals,
-    /// Record bytes held in memory.
+    /// What the messages take in memory.
     pub(crate) memory_bytes: usize,
-    /// Of these, what could be read back.
+    /// Of this, what could be read back.
     resident_bytes: usize,
-    /// Of these, what is transient and was never written.
+    /// Of this, what is transient and was never written.
     transient_bytes: usize,
     /// Transient messages were written.
     pub(crate) has_spilled: bool,
@@ -151,30 +151,44 @@ impl Level {
     pub(crate) fn append(&mut self, arrival: Arrival, awaited_from: u64, sizing: &Sizing) {
         let totals = arrival.totals();
         self.ready += totals;
-        self.memory_bytes += arrival.record_bytes;
         self.hint.merge(arrival.expiry);
-        if arrival.persistent {
+        let persistent = arrival.persistent;
+        if persistent {
             self.writing.touched = true;
             self.unwritten.add(self.next_seq, totals.count, awaited_from);
         } else {
             self.transient += totals;
-            self.transient_bytes += arrival.record_bytes;
+        }
+        let bytes = self.append_to_segment(arrival, sizing.segment_bytes);
+        self.next_seq += totals.count;
+        self.memory_bytes += bytes;
+        if !persistent {
+            self.transient_bytes += bytes;
             self.ask_to_spill(sizing.transient_bytes);
         }
+    }
+
+    /// The memory it takes.
+    fn append_to_segment(&mut self, arrival: Arrival, segment_bytes: usize) -> usize {
         let next_seq = self.next_seq;
-        self.next_seq += totals.count;
         let fits = |last: &Segment| {
             !last.sealed
                 && last.persistent == arrival.persistent
                 && last.end_seq() == next_seq
-                && last.bytes + arrival.record_bytes <= sizing.segment_bytes
+                && last.bytes + arrival.record_bytes <= segment_bytes
         };
         match self.spans.last() {
-            Some(last) if fits(last) => last.append(arrival),
+            Some(last) if fits(last) => {
+                let bytes_before = last.memory_bytes();
+                last.append(arrival);
+                last.memory_bytes() - bytes_before
+            }
             _ => {
                 let mut segment = Box::new(Segment::new(next_seq, arrival.persistent));
                 segment.append(arrival);
+                let bytes = segment.memory_bytes();
                 self.spans.push(Span::Resident(segment));
+                bytes
             }
         }
     }

@@ -7,6 +7,7 @@ use leveret_store::{Marks, Piece, Records, StoredChunk};
 use super::{
     pieces::{continues, for_each_record, piece_at, piece_end, pieces_of, record_index},
     settled::Settled,
+    spans::Span,
     totals::{Expiry, Totals},
 };
 use crate::message::{Prefix, body_len};
@@ -62,6 +63,13 @@ pub(crate) struct Segment {
     /// Lower bound over ready messages.
     pub(crate) floor: Expiry,
 }
+
+/// A segment without its records, in its place in the list.
+const SEGMENT_BYTES: usize = size_of::<Segment>() + size_of::<Span>();
+
+/// A piece, and the buffer it may be the only one to use, without the records: counts of references, where the records
+/// are, and what their allocation loses.
+const PIECE_BYTES: usize = size_of::<Piece>() + 144;
 
 #[derive(Debug)]
 enum Data {
@@ -160,6 +168,15 @@ impl Segment {
 
     pub(crate) fn has_data(&self) -> bool {
         matches!(self.data, Data::Pieces(_))
+    }
+
+    /// What it takes in memory, about.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let of_data = match &self.data {
+            Data::Pieces(pieces) => self.bytes + pieces.len() * PIECE_BYTES,
+            Data::Lengths(lengths) => size_of_val(&**lengths),
+        };
+        SEGMENT_BYTES + of_data
     }
 
     pub(crate) fn append(&mut self, arrival: Arrival) {

@@ -110,7 +110,7 @@ impl Default for Sizing {
             resident_bytes: 1024 * 1024,
             transient_bytes: usize::MAX,
             load_bytes: 512 * 1024,
-            share_bytes: 4096,
+            share_bytes: 1024,
             loads_per_step: 32,
         }
     }

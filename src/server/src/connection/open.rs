@@ -109,11 +109,12 @@ impl Open {
                 channel.flush(step);
             }
         }
-        if let Some(mark) = self.ahead.read(std::mem::take(&mut self.content_bytes)) {
+        let slack = self.session.broker.message_memory_slack();
+        if let Some(mark) = self.ahead.read(std::mem::take(&mut self.content_bytes), slack) {
             let mailbox = self.session.mailbox.clone();
-            turn.when_safe(Box::new(move |_| {
-                mailbox.send(Mail::Absorbed(mark));
-            }));
+            let absorbed = Box::new(move |_| _ = mailbox.send(Mail::Absorbed(mark)));
+            // Where memory is short the commit also writes what nobody would lose.
+            if slack < 1.0 { turn.after_commit(absorbed) } else { turn.when_safe(absorbed) }
         }
     }
 

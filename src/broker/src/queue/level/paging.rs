@@ -149,7 +149,7 @@ impl Level {
     }
 
     fn is_larger_than(&self, index: usize, bytes: usize) -> bool {
-        self.spans.get(index).and_then(Span::segment).is_some_and(|segment| segment.bytes > bytes)
+        self.spans.get(index).and_then(Span::segment).is_some_and(|segment| segment.memory_bytes() > bytes)
     }
 
     /// Replaces a segment by the knowledge that it is on disk, if that is all there is to know; else lets go of its
@@ -165,9 +165,10 @@ impl Level {
             return;
         }
         let Some(segment) = self.spans.get(index).and_then(Span::segment) else { return };
-        let (has_data, bytes, live, due_key_ms) = (segment.has_data(), segment.bytes, segment.live, segment.due_key_ms);
+        let (has_data, bytes) = (segment.has_data(), segment.memory_bytes());
+        let (live, due_key_ms) = (segment.live, segment.due_key_ms);
+        self.memory_bytes -= bytes;
         if has_data {
-            self.memory_bytes -= bytes;
             self.resident_bytes -= bytes;
         } else {
             self.segments_without_data -= 1;
@@ -197,9 +198,11 @@ impl Level {
         let Some(segment) = self.spans.segment_at(index) else { return };
         let is_stored = segment.written_epoch > 0 && segment.written_epoch <= durable_epoch;
         if is_stored && segment.has_data() {
+            let bytes = segment.memory_bytes();
             segment.drop_data();
-            self.memory_bytes -= segment.bytes;
-            self.resident_bytes -= segment.bytes;
+            self.memory_bytes -= bytes;
+            self.memory_bytes += segment.memory_bytes();
+            self.resident_bytes -= bytes;
             self.segments_without_data += 1;
         }
     }
@@ -214,13 +217,15 @@ impl Level {
             Some(Span::OnDisk(on_disk)) if on_disk.seqs.start < end_seq => self.take_in(index, chunk),
             Some(Span::Resident(segment)) if segment.key == chunk.first_seq && !segment.has_data() => {
                 let Some(segment) = self.spans.segment_at(index) else { return end_seq };
+                self.memory_bytes -= segment.memory_bytes();
                 segment.refill(chunk);
+                let bytes = segment.memory_bytes();
+                self.memory_bytes += bytes;
                 self.segments_without_data -= 1;
-                self.memory_bytes += segment.bytes;
                 if segment.is_in_memory_only() {
-                    self.transient_bytes += segment.bytes;
+                    self.transient_bytes += bytes;
                 } else if segment.written_epoch > 0 && segment.written_epoch <= durable_epoch {
-                    self.resident_bytes += segment.bytes;
+                    self.resident_bytes += bytes;
                 }
             }
             _ => {}
@@ -232,8 +237,8 @@ impl Level {
         let Some(segment) = Segment::from_stored(chunk, FIRST_EPOCH) else { return };
         let (first_seq, is_empty) = (segment.first_seq, segment.live.count == 0);
         self.on_disk -= segment.live;
-        self.memory_bytes += segment.bytes;
-        self.resident_bytes += segment.bytes;
+        self.memory_bytes += segment.memory_bytes();
+        self.resident_bytes += segment.memory_bytes();
         self.hint.merge(segment.floor);
         self.spans.split_in(index, segment);
         if is_empty {
@@ -296,10 +301,11 @@ impl Level {
                 unwritten += segment.live.count;
                 first_unwritten = first_unwritten.or(Some(segment.next_live(segment.first_seq, segment.end_seq())));
             }
+            let bytes = segment.memory_bytes();
+            memory += bytes;
             if segment.has_data() {
-                memory += segment.bytes;
-                resident += if self.is_stored(segment) { segment.bytes } else { 0 };
-                transient += if segment.is_in_memory_only() { segment.bytes } else { 0 };
+                resident += if self.is_stored(segment) { bytes } else { 0 };
+                transient += if segment.is_in_memory_only() { bytes } else { 0 };
             }
             let parts = self.ready_ranges(segment.seqs()).flat_map(|part| segment.live_parts(part).collect::<Vec<_>>());
             let counted: u64 = parts.map(|part| part.end - part.start).sum();

@@ -33,7 +33,7 @@ impl Level {
             segment.sealed = true;
             segment.written_epoch = epoch;
             segment.changed_epoch = epoch;
-            self.transient_bytes -= segment.bytes;
+            self.transient_bytes -= segment.memory_bytes();
             spilled.push(segment.first_seq);
             writer.put_transient(log, segment.key, pieces);
         }
@@ -48,7 +48,7 @@ impl Level {
             if let Some((_, segment)) = self.spans.find(first_seq)
                 && segment.written_epoch == durable_epoch
             {
-                self.resident_bytes += segment.bytes;
+                self.resident_bytes += segment.memory_bytes();
             }
         }
     }

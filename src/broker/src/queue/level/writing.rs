@@ -170,7 +170,7 @@ impl Level {
         let durable_epoch = self.durable_epoch;
         let new = self.spans.segments_from(in_flight_from);
         let new = new.filter(|new| new.persistent && new.written_epoch == durable_epoch);
-        self.resident_bytes += new.map(|new| new.bytes).sum::<usize>();
+        self.resident_bytes += new.map(|new| new.memory_bytes()).sum::<usize>();
         self.spilled();
         if std::mem::take(&mut self.due_entries_pending) {
             // What was found is gone from the index; what else is due can be seen now.
@@ -188,10 +188,10 @@ impl Level {
         let durable_epoch = self.durable_epoch;
         for segment in self.spans.segments_mut().filter(|segment| segment.written_epoch > 0) {
             if segment.has_data() && segment.written_epoch <= durable_epoch {
-                self.resident_bytes -= segment.bytes;
+                self.resident_bytes -= segment.memory_bytes();
             }
             if segment.has_data() && !segment.persistent {
-                self.transient_bytes += segment.bytes;
+                self.transient_bytes += segment.memory_bytes();
             }
             if !segment.has_data() {
                 self.wanted.push(segment.key);
@@ -218,16 +218,14 @@ impl Level {
     /// The segment at `index` is settled altogether.
     pub(super) fn finish_segment(&mut self, index: usize) {
         let Some(segment) = self.spans.get(index).and_then(Span::segment) else { return };
-        let bytes = segment.bytes;
+        let bytes = segment.memory_bytes();
+        self.memory_bytes -= bytes;
         if !segment.has_data() {
             self.segments_without_data -= 1;
-        } else {
-            self.memory_bytes -= bytes;
-            if self.is_stored(segment) {
-                self.resident_bytes -= bytes;
-            } else if segment.is_in_memory_only() {
-                self.transient_bytes -= bytes;
-            }
+        } else if self.is_stored(segment) {
+            self.resident_bytes -= bytes;
+        } else if segment.is_in_memory_only() {
+            self.transient_bytes -= bytes;
         }
         if segment.written_epoch > 0 {
             let deleted =
