@@ -26,7 +26,7 @@ pub(crate) struct DeadLetters {
 }
 
 /// Moves dead letters to the queues that their queue's dead-letter exchange routes them to.
-pub(crate) fn deliver(turn: &mut Turn<'_>, source: &Arc<Queue>, letters: &DeadLetters) {
+pub(crate) fn deliver(turn: &mut Turn<'_>, source: &Queue, letters: &DeadLetters) {
     let Some(vhost) = turn.broker.vhost(&source.vhost) else { return };
     let settings = source.settings();
     let Some(exchange) = settings.dead_letter_exchange else { return };
@@ -227,4 +227,71 @@ fn is_automatic_cycle(headers: &FieldTable, queue: &str) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use leveret_amqp::OwnedProperties;
+    use leveret_store::{SyncMode, simulation};
+
+    use super::*;
+    use crate::{
+        Broker, BrokerConfig, Publisher, exchange::ExchangeTypes, publisher::Publish, queue::Sizing,
+        vhost::DeclareQueue,
+    };
+
+    fn publish(broker: &Broker, vhost: &Arc<VHost>, now_ms: u64, body: &[u8]) {
+        let mut turn = broker.turn_at(now_ms);
+        let mut publisher = Publisher::new(Arc::clone(vhost));
+        let properties_raw = OwnedProperties::default().to_raw();
+        let publish = Publish {
+            exchange_and_key: b"\0\x06source",
+            exchange: "",
+            routing_key: b"source",
+            properties: &Properties::parse(&properties_raw).unwrap(),
+            properties_raw: &properties_raw,
+            body,
+        };
+        publisher.publish(&mut turn, &publish, 1).unwrap();
+        publisher.flush(&mut turn);
+    }
+
+    #[test]
+    fn what_dies_in_two_turns_at_once_keeps_its_order() {
+        let (store, _steps) = simulation::open(&simulation::Disk::new(), SyncMode::Commit);
+        let config = BrokerConfig {
+            default_user: "guest".to_owned(),
+            default_password: "guest".to_owned(),
+            loopback_users: Vec::new(),
+            message_memory_bytes: usize::MAX,
+        };
+        let broker = Broker::open_by_hand(store, &config, ExchangeTypes::default(), Sizing::default(), 0).unwrap();
+        let vhost = broker.vhost("/").unwrap();
+        let declare = |name, arguments: &FieldTable| {
+            let declare = DeclareQueue { name, durable: true, auto_delete: false, exclusive_to: None, arguments };
+            vhost.declare_queue(&mut broker.turn_at(0), &declare).unwrap()
+        };
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-message-ttl", FieldValue::I32(100));
+        arguments.insert("x-dead-letter-exchange", FieldValue::from(""));
+        arguments.insert("x-dead-letter-routing-key", FieldValue::from("target"));
+        let (source, target) = (declare("source", &arguments), declare("target", &FieldTable::default()));
+        publish(&broker, &vhost, 1, b"first");
+        publish(&broker, &vhost, 2, b"second");
+
+        let (mut early, mut late) = (broker.turn_at(101), broker.turn_at(102));
+        source.tick(&mut early);
+        source.tick(&mut late);
+        drop(late);
+        drop(early);
+
+        let mut turn = broker.turn_at(103);
+        let mut next = || {
+            target.get(&mut turn, true).unwrap().map(|got| {
+                let record = got.run.records.record(got.run.first as usize);
+                RecordView::parse(record).unwrap().body.to_vec()
+            })
+        };
+        assert_eq!([next(), next(), next()], [Some(b"first".to_vec()), Some(b"second".to_vec()), None]);
+    }
 }

@@ -14,11 +14,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use crate::{
-    Broker,
-    dead_letter::{self, DeadLetters},
-    queue::Queue,
-};
+use crate::{Broker, dead_letter, queue::Queue};
 
 /// One consistent step of the broker. Obtained from [`Broker::turn`], ended by dropping it; never held across an
 /// await, since the committer waits for it.
@@ -33,8 +29,8 @@ pub struct Turn<'a> {
 /// What a queue's actions ask for beyond the queue itself.
 #[derive(Debug)]
 pub(crate) enum Work {
-    /// Messages that left a queue and go to its dead-letter exchange.
-    DeadLetter(Arc<Queue>, DeadLetters),
+    /// Messages have left a queue and go to its dead-letter exchange.
+    DeadLetter(Arc<Queue>),
     /// The last consumer of an auto-delete queue is gone, or the queue was unused for its `x-expires`.
     DeleteQueue(Arc<Queue>),
 }
@@ -60,7 +56,9 @@ impl<'a> Turn<'a> {
     pub fn settle_work(&mut self) {
         while let Some(work) = self.work.pop_front() {
             match work {
-                Work::DeadLetter(queue, letters) => dead_letter::deliver(self, &queue, &letters),
+                Work::DeadLetter(queue) => {
+                    queue.move_dead_letters(|letters| dead_letter::deliver(self, &queue, &letters))
+                }
                 Work::DeleteQueue(queue) => self.delete_queue(&queue),
             }
         }

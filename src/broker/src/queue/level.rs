@@ -17,7 +17,7 @@ mod spilling;
 mod unwritten;
 mod writing;
 
-use std::ops::Range;
+use std::{collections::VecDeque, ops::Range};
 
 pub(crate) use expiry::ExpiryPass;
 use leveret_store::LogState;
@@ -77,9 +77,9 @@ pub(crate) struct Level {
     unwritten: Unwritten,
     writing: writing::Pending,
     /// Segments whose records are needed again, by key.
-    wanted: Vec<u64>,
-    /// Unacked messages to be dead-lettered as soon as their records are there.
-    condemned: Vec<(Range<u64>, DeadLetterReason)>,
+    wanted: VecDeque<u64>,
+    /// Unacked messages to be dead-lettered in this order, as soon as the records of the first are there.
+    condemned: VecDeque<(Range<u64>, DeadLetterReason)>,
     /// Messages that the store should have had and had not, since somebody last asked.
     missing: u64,
 }
@@ -121,8 +121,8 @@ impl Level {
             unwritten_from: 0,
             unwritten: Unwritten::default(),
             writing: writing::Pending::default(),
-            wanted: Vec::new(),
-            condemned: Vec::new(),
+            wanted: VecDeque::new(),
+            condemned: VecDeque::new(),
             missing: 0,
         }
     }

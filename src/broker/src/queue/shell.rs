@@ -55,6 +55,8 @@ pub struct Queue {
     /// What has passed through since start.
     pub totals: Totals,
     pub(super) core: Mutex<Core>,
+    /// Held while dead letters are moved; never taken with a queue's own lock held.
+    moving: Mutex<()>,
     memory: Arc<MessageMemory>,
 }
 
@@ -76,6 +78,8 @@ pub(super) struct Core {
     pub(super) consumers: BTreeMap<ConsumerId, Attached>,
     pub(super) active: Option<ConsumerId>,
     pub(super) actions: Vec<Action>,
+    /// What has died and was not moved yet.
+    dead: Vec<DeadLetters>,
     pub(super) wake_at_ms: u64,
     /// What the queue has in memory, as last said.
     memory_bytes: usize,
@@ -134,9 +138,11 @@ impl Queue {
                 consumers: BTreeMap::new(),
                 active: None,
                 actions: Vec::new(),
+                dead: Vec::new(),
                 wake_at_ms: u64::MAX,
                 memory_bytes: 0,
             }),
+            moving: Mutex::new(()),
             memory,
         }
     }
@@ -258,6 +264,14 @@ impl Queue {
         self.apply(turn, Command::Relieve);
     }
 
+    /// Gives what has died to `deliver`, in the order in which it died: also what other turns that are still open let
+    /// die. All of them are in one commit, so that it does not matter which of them moves it.
+    pub(crate) fn move_dead_letters(&self, deliver: impl FnMut(DeadLetters)) {
+        let _one_after_the_other = self.moving.lock();
+        let dead = std::mem::take(&mut self.core.lock().dead);
+        dead.into_iter().for_each(deliver);
+    }
+
     /// Ends the queue: its consumers are told, and nothing more is written for it.
     pub(crate) fn close(self: &Arc<Self>, turn: &mut Turn<'_>) {
         let has_spilled = self.core.lock().state.has_spilled();
@@ -313,7 +327,8 @@ impl Queue {
             Action::ActiveConsumer(active) => core.active = active,
             Action::Awaited { was, now } => turn.store.awaited(was, now),
             Action::DeadLetter { reason, runs } => {
-                turn.push(Work::DeadLetter(Arc::clone(self), DeadLetters { reason, runs }));
+                core.dead.push(DeadLetters { reason, runs });
+                turn.push(Work::DeadLetter(Arc::clone(self)));
             }
             Action::Deliver { consumer, runs } => self.deliver(core, consumer, runs),
             Action::Dirty => turn.store.dirty(Arc::clone(self) as Arc<dyn Source>),

@@ -2,7 +2,8 @@
 //!
 //! Every segment has a lower bound of when something in it falls due, and so has the level: nearly always nothing is
 //! looked at. Messages on disk come up in one of two ways: through the store's due index by their own expiration, and
-//! by a queue's TTL in order of age, which is the order of sequence numbers.
+//! by a queue's TTL in order of age, which is the order of sequence numbers. By age what is in memory waits for what lies
+//! before it on disk, where somebody wants it: dead letters are to come in the queue's order.
 
 use std::ops::Range;
 
@@ -53,7 +54,7 @@ impl Level {
                 Span::Resident(segment) => (!segment.has_data()).then_some(segment.key),
             };
             hint.merge(match (is_due, load_from) {
-                (true, None) => self.expire_segment(&seqs, pass),
+                (true, None) if absent.is_none() || !pass.keeps_runs => self.expire_segment(&seqs, pass),
                 _ => bound,
             });
             if is_due {

@@ -98,26 +98,31 @@ impl Level {
 
     /// The segments whose records are asked for before anything else can go on.
     pub(crate) fn next_wanted(&mut self) -> Option<u64> {
-        while let Some(key) = self.wanted.last().copied() {
+        while let Some(key) = self.wanted.front().copied() {
             if self.segment_of_chunk(key).is_some_and(|segment| !segment.has_data()) {
                 return Some(key);
             }
-            self.wanted.pop();
+            self.wanted.pop_front();
         }
-        None
+        let first_seq = self.condemned.front()?.0.start;
+        let (_, segment) = self.spans.find(first_seq)?;
+        (!segment.has_data()).then_some(segment.key)
     }
 
-    /// Keeps unacked messages until their records, which are asked for, can be dead-lettered.
+    /// Keeps unacked messages until their records, which will be asked for, and those before them can be dead-lettered.
     pub(crate) fn condemn(&mut self, part: Range<u64>, reason: DeadLetterReason) {
-        if let Some((_, segment)) = self.spans.find(part.start) {
-            self.wanted.push(segment.key);
-        }
-        self.condemned.push((part, reason));
+        self.condemned.push_back((part, reason));
     }
 
-    /// What [`Self::condemn`] kept.
-    pub(crate) fn take_condemned(&mut self) -> Vec<(Range<u64>, DeadLetterReason)> {
-        std::mem::take(&mut self.condemned)
+    /// Whether there is something that [`Self::condemn`] keeps.
+    pub(crate) fn has_condemned(&self) -> bool {
+        !self.condemned.is_empty()
+    }
+
+    /// The first that [`Self::condemn`] keeps, if its records are there.
+    pub(crate) fn next_condemned(&mut self) -> Option<(Range<u64>, DeadLetterReason)> {
+        let first_seq = self.condemned.front()?.0.start;
+        self.has_data(first_seq).then(|| self.condemned.pop_front())?
     }
 
     /// Whether the records of the segment that holds `seq` are in memory.
@@ -269,7 +274,7 @@ impl Level {
                 self.missing += part.end - part.start;
                 self.settle(part);
             } else {
-                self.condemned.push((part, reason));
+                self.condemned.push_back((part, reason));
             }
         }
         self.wanted.retain(|wanted| *wanted != key);

@@ -194,7 +194,7 @@ impl Level {
                 self.transient_bytes += segment.memory_bytes();
             }
             if !segment.has_data() {
-                self.wanted.push(segment.key);
+                self.wanted.push_back(segment.key);
             }
             segment.written_epoch = 0;
             segment.due_key_ms = None;

@@ -42,8 +42,8 @@ impl State {
     /// Dead-letters what had to wait for its records.
     pub(super) fn bury_condemned(&mut self, number: usize, actions: &mut Vec<Action>) {
         let mut letters = Letters::default();
-        for (part, reason) in self.levels[number].take_condemned() {
-            self.bury(number, part, reason, &mut letters);
+        while let Some((part, reason)) = self.levels[number].next_condemned() {
+            self.bury_now(number, part, reason, &mut letters);
         }
         letters.emit(actions);
     }
@@ -66,13 +66,20 @@ impl State {
         }
     }
 
-    /// Unacked messages go to the dead-letter exchange, if there is one.
+    /// Unacked messages go to the dead-letter exchange, if there is one: now, or when they have been read.
     fn bury(&mut self, number: usize, part: Range<u64>, reason: DeadLetterReason, letters: &mut Letters) {
         let level = &mut self.levels[number];
+        let is_wanted = self.settings.dead_letter_exchange.is_some();
+        if is_wanted && (level.has_condemned() || !level.has_data(part.start)) {
+            level.condemn(part, reason);
+        } else {
+            self.bury_now(number, part, reason, letters);
+        }
+    }
+
+    fn bury_now(&mut self, number: usize, part: Range<u64>, reason: DeadLetterReason, letters: &mut Letters) {
+        let level = &mut self.levels[number];
         if self.settings.dead_letter_exchange.is_some() {
-            if !level.has_data(part.start) {
-                return level.condemn(part, reason);
-            }
             level.runs(part.clone(), letters.of(reason));
         }
         level.settle(part);

@@ -167,7 +167,6 @@ impl Model {
             let dropped = self.messages.remove(index);
             self.bury("maxlen", dropped.message.id, out);
         }
-        out.dead.values_mut().for_each(|ids| ids.sort_unstable());
     }
 
     /// What comes back after a crash, if everything so far is on disk.

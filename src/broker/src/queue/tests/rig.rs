@@ -70,7 +70,7 @@ pub(super) struct Rig {
     pub(super) found_due: bool,
     pub(super) places: BTreeMap<Id, Position>,
     pub(super) in_flight: Option<Cut>,
-    nature: Nature,
+    pub(super) nature: Nature,
     sizing: Sizing,
 }
 
@@ -219,9 +219,6 @@ impl Rig {
             self.perform(action, &mut actions, output);
             at += 1;
             assert!(at < 100_000, "no end of actions");
-        }
-        for ids in output.dead.values_mut() {
-            ids.sort_unstable();
         }
         self.check();
     }

@@ -135,6 +135,17 @@ fn much_that_is_over_at_once_is_spread_over_ticks() {
 }
 
 #[test]
+fn what_is_over_by_age_dies_in_order_though_only_its_end_is_in_memory() {
+    let mut rig = Rig::new(durable(), with_ttl(1_000), TINY);
+    rig.publish_ids(1..100);
+    rig.commit();
+    rig.publish_ids(100..110);
+    let (spans, resident) = rig.state.levels()[0].residency();
+    assert!(resident < spans, "something is on disk only");
+    assert_eq!(rig.advance(1_000).dead["expired"], (1..110).collect::<Vec<_>>());
+}
+
+#[test]
 fn an_expired_message_is_never_given_out() {
     let mut rig = Rig::plain(with_ttl(100));
     rig.publish_ids(1..3);
