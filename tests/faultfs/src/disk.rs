@@ -121,6 +121,15 @@ impl<'a> Disk<'a> {
         write(root, &names, |file| self.files[file].after_power_loss(random))
     }
 
+    /// Writes into `root`, which must be empty, what is certain at this point: the loss of power that takes everything it
+    /// can.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn as_synced(&self, root: &Path) -> io::Result<()> {
+        write(root, self.folders.as_synced(), |file| self.files[file].as_synced())
+    }
+
     /// Writes into `root`, which must be empty, everything as the program under test sees it at this point.
     ///
     /// # Errors
@@ -199,6 +208,18 @@ mod tests {
     fn what_was_synced_is_there() {
         let operations = [&[OPEN, OPEN_ROOT, write(&OLD)][..], &sync(1, true), &sync(2, true)].concat();
         assert_eq!(outcomes(&operations, "a"), HashSet::from([Some(OLD.to_vec())]));
+    }
+
+    #[test]
+    fn the_worst_loss_leaves_what_was_synced_and_nothing_else() {
+        let synced = [&[OPEN, OPEN_ROOT, write(&OLD)][..], &sync(1, true), &sync(2, true)].concat();
+        let later = [write(&NEW), Operation::Rename { from: "a", to: "b" }];
+        let (mut disk, mut random) = (Disk::default(), StdRng::seed_from_u64(0));
+        synced.iter().chain(&later).for_each(|operation| disk.apply(operation, &mut random));
+        let root = tempfile::tempdir().unwrap();
+        disk.as_synced(root.path()).unwrap();
+        assert_eq!(std::fs::read(root.path().join("a")).unwrap(), OLD);
+        assert!(!root.path().join("b").exists());
     }
 
     #[test]

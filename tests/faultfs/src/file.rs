@@ -89,6 +89,11 @@ impl<'a> File<'a> {
         content
     }
 
+    /// What is certain.
+    pub(crate) fn as_synced(&self) -> Vec<u8> {
+        self.synced.clone()
+    }
+
     /// What the program sees.
     pub(crate) fn as_written(&self) -> Vec<u8> {
         let mut content = self.synced.clone();
