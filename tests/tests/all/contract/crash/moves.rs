@@ -9,7 +9,7 @@ use lapin::{Channel, Result};
 use leveret_tests::{Broker, Client, eventually, numbers, with_broker};
 use rand::RngExt;
 
-use crate::crash::plan;
+use super::messages::plan;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_letter_is_in_exactly_one_place() {

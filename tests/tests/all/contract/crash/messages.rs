@@ -24,7 +24,7 @@ const WINDOW: usize = 500;
 const CONFIRMS_MAX: u32 = 4000;
 
 /// Number of rounds, and the source of the random moments.
-pub(crate) fn plan() -> (u32, StdRng) {
+pub(super) fn plan() -> (u32, StdRng) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let rounds = number("LEVERET_CRASH_ROUNDS").unwrap_or(3) as u32;
     let seed = number("LEVERET_CRASH_SEED").unwrap_or_else(rand::random);

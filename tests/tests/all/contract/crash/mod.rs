@@ -1,0 +1,4 @@
+//! A crash of the process.
+
+mod messages;
+mod moves;
