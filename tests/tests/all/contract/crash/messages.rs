@@ -58,8 +58,8 @@ struct Eaten {
     committed: Vec<u32>,
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn confirmed_messages_arrive_and_committed_ones_do_not_come_back() {
+/// Confirmed messages arrive, and committed ones do not come back.
+pub(super) async fn confirmed_messages() {
     with_broker(async |mut broker| {
         if !broker.is_ours() {
             return;
