@@ -1,7 +1,9 @@
 //! A loss of power at `store.sync = "commit"`.
 
+use lapin::types::AMQPValue;
+use lapin::{BasicProperties, ExchangeKind};
 use leveret_faultfs::now_ns;
-use leveret_tests::{Broker, Loss, Recording, with_test_time};
+use leveret_tests::{Broker, Loss, Recording, numbers, with_test_time};
 
 use super::scene::{Acknowledgements, Scene, each_scene};
 
@@ -40,6 +42,27 @@ async fn acknowledgements_without_an_answer_come_back() {
         let (moment_ns, scene) = moments.last().unwrap();
         let broker = recording.after_power_loss(*moment_ns, Loss::Everything).await;
         assert_eq!(scene.came_back(&broker).await, 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn quorum_queues_keep_transient_messages() {
+    with_test_time(async {
+        let broker = Broker::start_on_faulty_disk(&[], |_| ()).await;
+        let client = broker.client().await;
+        let exchange = client.exchange(ExchangeKind::Fanout, []).await;
+        let (classic, quorum) =
+            (client.queue([]).await, client.queue([("x-queue-type", AMQPValue::LongString("quorum".into()))]).await);
+        for queue in [&classic, &quorum] {
+            client.bind(queue, &exchange, "", []).await;
+        }
+        client.publish(&exchange, "", BasicProperties::default(), &[b"0"]).await;
+        let moment_ns = now_ns();
+        let broker = broker.into_recording().after_power_loss(moment_ns, Loss::Everything).await;
+        let client = broker.client().await;
+        assert_eq!((client.ready(&classic).await, client.ready(&quorum).await), (0, 1));
+        assert_eq!(numbers(&client.drain(&quorum).await), [0]);
     })
     .await;
 }
