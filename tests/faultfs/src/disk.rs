@@ -237,6 +237,15 @@ mod tests {
     }
 
     #[test]
+    fn a_sector_has_no_later_write_without_the_earlier_ones() {
+        let small = |offset, data| Operation::Write { handle: 1, offset, data };
+        let operations = [&[OPEN, OPEN_ROOT][..], &sync(2, true), &[small(0, b"1"), small(1, b"2")]].concat();
+        let found = outcomes(&operations, "a");
+        assert!(found.contains(&Some(b"12".to_vec())));
+        assert!(!found.contains(&Some(b"\x002".to_vec())), "{found:?}");
+    }
+
+    #[test]
     fn a_sync_covers_what_was_written_before_it_began() {
         let begun = [OPEN, OPEN_ROOT, Operation::SyncBegin { handle: 1, sync: 7 }, write(&OLD)];
         let operations = [&begun[..], &sync(2, true), &[Operation::SyncEnd { sync: 7, succeeded: true }]].concat();
