@@ -238,7 +238,7 @@ impl Broker {
     /// When it is not ours.
     pub fn said(&self) -> String {
         let process = self.process.as_ref().expect("a broker of our own");
-        std::fs::read_to_string(process.folder.path().join(SAID)).expect("what the broker said")
+        said(process.folder.path())
     }
 
     /// Runs `leveret ctl` with these arguments and gives what it prints.
@@ -304,7 +304,7 @@ async fn launch(folder: &Path, arguments: &[String], disk: Option<&FaultyDisk>) 
             return Launched { child, uri, http };
         }
     }
-    panic!("the broker does not start, see above");
+    panic!("the broker does not start: {}", said(folder));
 }
 
 fn spawn(folder: &Path, amqp: &str, http: &str, arguments: &[String], disk: Option<&FaultyDisk>) -> Child {
@@ -329,6 +329,10 @@ async fn answers(child: &mut Child, uri: &str) -> bool {
         Some(true)
     })
     .await
+}
+
+fn said(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join(SAID)).expect("what the broker said")
 }
 
 fn free_address() -> String {
