@@ -1,5 +1,6 @@
 //! A broker for one test.
 
+use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -10,6 +11,7 @@ use lapin::ConnectionProperties;
 use tempfile::TempDir;
 
 use crate::client::Client;
+use crate::recording::Recording;
 use crate::{FaultyDisk, binary, until};
 
 /// A test that takes longer has hung; many rounds of crashes take minutes.
@@ -17,6 +19,9 @@ const TEST_TIME: Duration = Duration::from_secs(900);
 
 /// Another process may take a port between its choice and its use.
 const START_ATTEMPTS: u32 = 5;
+
+/// What the broker says, beside its data.
+const SAID: &str = "said";
 
 /// A running broker; killed, and its data deleted, when dropped.
 pub struct Broker {
@@ -81,6 +86,27 @@ impl Broker {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         let Launched { child, uri, http } = launch(folder.path(), &arguments, disk.as_ref()).await;
         Self { process: Some(Process { child, folder, arguments, http, disk }), uri }
+    }
+
+    /// Starts a broker of our own on data that is in the folder `data` of `folder`, with a disk that works.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    pub async fn start_on(folder: TempDir, arguments: &[String]) -> Self {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Self::launch(folder, &arguments, None).await
+    }
+
+    /// Kills the broker of [`Broker::start_on_faulty_disk`]; what it did to its disk, for losses of power.
+    ///
+    /// # Panics
+    ///
+    /// When it is on another one.
+    pub fn into_recording(mut self) -> Recording {
+        self.kill();
+        let journal = std::fs::read(&self.disk().journal).expect("the journal");
+        Recording::new(journal, self.process.take().expect("a broker of our own").arguments)
     }
 
     /// The disk of [`Broker::start_on_faulty_disk`].
@@ -175,9 +201,44 @@ impl Broker {
     ///
     /// When it does not start.
     pub async fn start_again(&mut self) {
+        self.start_again_with(&[]).await;
+    }
+
+    /// As [`Broker::start_again`], with more arguments this once.
+    ///
+    /// # Panics
+    ///
+    /// When it does not start.
+    pub async fn start_again_with(&mut self, more: &[&str]) {
         let process = self.process.as_mut().expect("a broker of our own");
-        let launched = launch(process.folder.path(), &process.arguments, process.disk.as_ref()).await;
+        let arguments: Vec<String> =
+            process.arguments.iter().cloned().chain(more.iter().map(ToString::to_string)).collect();
+        let launched = launch(process.folder.path(), &arguments, process.disk.as_ref()).await;
         (process.child, process.http, self.uri) = (launched.child, launched.http, launched.uri);
+    }
+
+    /// Starts the broker again on its data, which it must refuse; what it says.
+    ///
+    /// # Panics
+    ///
+    /// When it goes on.
+    pub async fn start_refused(&mut self) -> String {
+        let (amqp, http, before) = (free_address(), free_address(), self.said().len());
+        let process = self.process.as_mut().expect("a broker of our own");
+        process.child = spawn(process.folder.path(), &amqp, &http, &process.arguments, process.disk.as_ref());
+        let status = until("the broker's refusal", async || self.has_ended()).await;
+        assert!(!status.success(), "the broker ended with {status}");
+        self.said().split_off(before)
+    }
+
+    /// What the broker has said, over all its starts.
+    ///
+    /// # Panics
+    ///
+    /// When it is not ours.
+    pub fn said(&self) -> String {
+        let process = self.process.as_ref().expect("a broker of our own");
+        said(process.folder.path())
     }
 
     /// Runs `leveret ctl` with these arguments and gives what it prints.
@@ -212,6 +273,8 @@ impl Drop for Broker {
             // It may have ended already; there is nothing to do about an error here.
             let _ = process.child.kill();
             let _ = process.child.wait();
+            // The runner shows it when the test fails.
+            println!("{}", self.said());
         }
     }
 }
@@ -235,19 +298,24 @@ struct Launched {
 async fn launch(folder: &Path, arguments: &[String], disk: Option<&FaultyDisk>) -> Launched {
     for _ in 0..START_ATTEMPTS {
         let (amqp, http) = (free_address(), free_address());
-        let mut command = command(folder);
-        command.args(["serve", "--data-dir", "data", "--amqp-bind", &amqp, "--http-bind", &http]).args(arguments);
-        if let Some(disk) = disk {
-            command.envs(disk.environment(&folder.join("data")));
-        }
-        // What the broker says goes to the test's own output, which the runner shows when the test fails.
-        let mut child = command.spawn().expect("starting the broker");
+        let mut child = spawn(folder, &amqp, &http, arguments, disk);
         let uri = format!("amqp://guest:guest@{amqp}");
         if answers(&mut child, &uri).await {
             return Launched { child, uri, http };
         }
     }
-    panic!("the broker does not start, see above");
+    panic!("the broker does not start: {}", said(folder));
+}
+
+fn spawn(folder: &Path, amqp: &str, http: &str, arguments: &[String], disk: Option<&FaultyDisk>) -> Child {
+    let mut command = command(folder);
+    command.args(["serve", "--data-dir", "data", "--amqp-bind", amqp, "--http-bind", http]).args(arguments);
+    if let Some(disk) = disk {
+        command.envs(disk.environment(&folder.join("data")));
+    }
+    let said = File::options().create(true).append(true).open(folder.join(SAID)).expect("a file");
+    command.stdout(said.try_clone().expect("a file")).stderr(said);
+    command.spawn().expect("starting the broker")
 }
 
 /// Waits until the broker takes connections; false when it ended instead.
@@ -261,6 +329,10 @@ async fn answers(child: &mut Child, uri: &str) -> bool {
         Some(true)
     })
     .await
+}
+
+fn said(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join(SAID)).expect("what the broker said")
 }
 
 fn free_address() -> String {

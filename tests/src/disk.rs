@@ -1,8 +1,10 @@
 //! A disk that fails on request, under a broker of our own.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use leveret_faultfs::journal::{Entry, Operation, entries};
 use leveret_faultfs::{CONTROL, Control, JOURNAL, ROOT};
 
 use crate::binary;
@@ -26,6 +28,24 @@ impl FaultyDisk {
         let control_file = folder.join("disk.control");
         let control = Control::create(&control_file)?;
         Ok(Self { journal: folder.join("disk.journal"), control_file, control })
+    }
+
+    /// How often a file whose name ends so was written to.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn writes_to(&self, ending: &str) -> io::Result<usize> {
+        let journal = std::fs::read(&self.journal)?;
+        let mut handles = HashSet::new();
+        let mut writes = 0;
+        for Entry { operation, .. } in entries(&journal) {
+            match operation {
+                Operation::Open { handle, path, .. } if path.ends_with(ending) => _ = handles.insert(handle),
+                Operation::Write { handle, .. } if handles.contains(&handle) => writes += 1,
+                _ => {}
+            }
+        }
+        Ok(writes)
     }
 
     /// What puts a program's files below `root` on this disk.

@@ -16,6 +16,7 @@ mod broker;
 mod client;
 mod delivery;
 mod disk;
+mod recording;
 mod wait;
 
 pub use binary::binary;
@@ -23,4 +24,5 @@ pub use broker::{Broker, with_broker, with_test_time};
 pub use client::{Client, connect, reply, table};
 pub use delivery::{Message, numbers};
 pub use disk::FaultyDisk;
+pub use recording::{Loss, Recording};
 pub use wait::{PATIENCE, eventually, until, within};

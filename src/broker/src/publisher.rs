@@ -47,7 +47,7 @@ pub struct Publish<'a> {
 pub struct Routing {
     /// Whether at least one queue takes it.
     pub routed: bool,
-    /// Whether it must reach the disk: a persistent message for at least one durable queue.
+    /// Whether it must reach the disk: a persistent message for at least one durable queue, or any for a quorum queue.
     pub durable: bool,
 }
 
@@ -67,7 +67,21 @@ pub struct Publisher {
 
 struct Route {
     queues: Box<[Arc<Queue>]>,
-    any_durable: bool,
+    keeps_persistent: bool,
+    keeps_transient: bool,
+}
+
+impl Route {
+    fn new(queues: Vec<Arc<Queue>>) -> Self {
+        let any_keeps = |persistent| queues.iter().any(|queue| queue.keeps(persistent));
+        let (keeps_persistent, keeps_transient) = (any_keeps(true), any_keeps(false));
+        Self { queues: queues.into_boxed_slice(), keeps_persistent, keeps_transient }
+    }
+
+    /// Whether one of the queues keeps a message over a restart.
+    fn keeps(&self, persistent: bool) -> bool {
+        if persistent { self.keeps_persistent } else { self.keeps_transient }
+    }
 }
 
 impl Publisher {
@@ -103,7 +117,7 @@ impl Publisher {
             return Ok(Routing { routed: false, durable: false });
         }
         let persistent = publish.properties.delivery_mode == Some(message::PERSISTENT);
-        let routing = Routing { routed: true, durable: persistent && route.any_durable };
+        let routing = Routing { routed: true, durable: route.keeps(persistent) };
         self.append(turn, publish, persistent, tag, route)?;
         Ok(routing)
     }
@@ -184,10 +198,7 @@ impl Publisher {
 
     fn resolve(&mut self, publish: &Publish<'_>) -> Result<Arc<Route>, Error> {
         let (queues, cacheable) = self.vhost.route(publish.exchange, publish.routing_key, publish.properties)?;
-        let route = Arc::new(Route {
-            any_durable: queues.iter().any(|queue| queue.is_kept()),
-            queues: queues.into_boxed_slice(),
-        });
+        let route = Arc::new(Route::new(queues));
         if cacheable {
             if self.routes.len() >= CACHED_ROUTES_MAX {
                 self.routes.clear();

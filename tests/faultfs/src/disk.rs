@@ -121,6 +121,15 @@ impl<'a> Disk<'a> {
         write(root, &names, |file| self.files[file].after_power_loss(random))
     }
 
+    /// Writes into `root`, which must be empty, what is certain at this point: the loss of power that takes everything it
+    /// can.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn as_synced(&self, root: &Path) -> io::Result<()> {
+        write(root, self.folders.as_synced(), |file| self.files[file].as_synced())
+    }
+
     /// Writes into `root`, which must be empty, everything as the program under test sees it at this point.
     ///
     /// # Errors
@@ -202,6 +211,18 @@ mod tests {
     }
 
     #[test]
+    fn the_worst_loss_leaves_what_was_synced_and_nothing_else() {
+        let synced = [&[OPEN, OPEN_ROOT, write(&OLD)][..], &sync(1, true), &sync(2, true)].concat();
+        let later = [write(&NEW), Operation::Rename { from: "a", to: "b" }];
+        let (mut disk, mut random) = (Disk::default(), StdRng::seed_from_u64(0));
+        synced.iter().chain(&later).for_each(|operation| disk.apply(operation, &mut random));
+        let root = tempfile::tempdir().unwrap();
+        disk.as_synced(root.path()).unwrap();
+        assert_eq!(std::fs::read(root.path().join("a")).unwrap(), OLD);
+        assert!(!root.path().join("b").exists());
+    }
+
+    #[test]
     fn a_name_that_was_not_synced_may_be_missing() {
         let operations = [&[OPEN, OPEN_ROOT, write(&OLD)][..], &sync(1, true)].concat();
         assert_eq!(outcomes(&operations, "a"), HashSet::from([None, Some(OLD.to_vec())]));
@@ -213,6 +234,15 @@ mod tests {
         let half = |first: &[u8; 1024], second: &[u8; 1024]| Some([&first[..512], &second[512..]].concat());
         let expected = [half(&OLD, &OLD), half(&NEW, &OLD), half(&OLD, &NEW), half(&NEW, &NEW)];
         assert_eq!(outcomes(&synced, "a"), HashSet::from(expected));
+    }
+
+    #[test]
+    fn a_sector_has_no_later_write_without_the_earlier_ones() {
+        let small = |offset, data| Operation::Write { handle: 1, offset, data };
+        let operations = [&[OPEN, OPEN_ROOT][..], &sync(2, true), &[small(0, b"1"), small(1, b"2")]].concat();
+        let found = outcomes(&operations, "a");
+        assert!(found.contains(&Some(b"12".to_vec())));
+        assert!(!found.contains(&Some(b"\x002".to_vec())), "{found:?}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What is certain of one file, and what is not.
 
+use std::collections::HashSet;
+
 use rand::{Rng, RngExt};
 
 /// What a disk writes whole or not at all, in bytes.
@@ -71,14 +73,22 @@ impl<'a> File<'a> {
                 let whole = random.random_range(0..self.unsynced.len());
                 self.unsynced[..whole].iter().for_each(|unsynced| apply(&mut content, unsynced.change));
                 let mut sectors = random.random_range(0..8);
-                apply_torn(&mut content, self.unsynced[whole].change, || {
+                apply_torn(&mut content, self.unsynced[whole].change, |_| {
                     sectors -= 1;
                     sectors >= 0
                 });
             }
             Luck::Some(part) => {
+                // A sector is as it was at some moment: without one write to it, it is without those that came later.
+                let mut lost = HashSet::new();
                 for unsynced in &self.unsynced {
-                    apply_torn(&mut content, unsynced.change, || random.random_bool(part));
+                    apply_torn(&mut content, unsynced.change, |sector| {
+                        let is_there = !sector.is_some_and(|sector| lost.contains(&sector)) && random.random_bool(part);
+                        if !is_there {
+                            lost.extend(sector);
+                        }
+                        is_there
+                    });
                 }
             }
         }
@@ -87,6 +97,11 @@ impl<'a> File<'a> {
             content.resize(content.len().max(self.size()), 0);
         }
         content
+    }
+
+    /// What is certain.
+    pub(crate) fn as_synced(&self) -> Vec<u8> {
+        self.synced.clone()
     }
 
     /// What the program sees.
@@ -114,18 +129,18 @@ fn luck(random: &mut impl Rng) -> Luck {
 }
 
 fn apply(content: &mut Vec<u8>, change: Change<'_>) {
-    apply_torn(content, change, || true);
+    apply_torn(content, change, |_| true);
 }
 
-/// Does what `is_there` says of each sector.
-fn apply_torn(content: &mut Vec<u8>, change: Change<'_>, mut is_there: impl FnMut() -> bool) {
+/// Does what `is_there` says of each sector, by its number, or of a change of size.
+fn apply_torn(content: &mut Vec<u8>, change: Change<'_>, mut is_there: impl FnMut(Option<usize>) -> bool) {
     match change {
         Change::Write { offset, mut data } => {
             let mut offset = offset as usize;
             while !data.is_empty() {
                 let length = data.len().min(SECTOR_BYTES - offset % SECTOR_BYTES);
                 let (sector, rest) = data.split_at(length);
-                if is_there() {
+                if is_there(Some(offset / SECTOR_BYTES)) {
                     content.resize(content.len().max(offset + length), 0);
                     content[offset..offset + length].copy_from_slice(sector);
                 }
@@ -133,7 +148,7 @@ fn apply_torn(content: &mut Vec<u8>, change: Change<'_>, mut is_there: impl FnMu
             }
         }
         Change::Resize { size } => {
-            if is_there() {
+            if is_there(None) {
                 content.resize(size as usize, 0);
             }
         }

@@ -84,6 +84,11 @@ impl Folders {
         });
     }
 
+    /// What is certain.
+    pub(crate) fn as_synced(&self) -> &Names {
+        &self.synced
+    }
+
     /// What the program sees.
     pub(crate) fn as_written(&self) -> &Names {
         &self.now

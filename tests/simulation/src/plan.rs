@@ -102,6 +102,12 @@ impl QueuePlan {
     pub fn is_kept(&self) -> bool {
         self.durable && !self.exclusive
     }
+
+    /// Whether a message in it survives a restart.
+    #[must_use]
+    pub fn keeps(&self, persistent: bool) -> bool {
+        self.is_kept() && (persistent || self.quorum)
+    }
 }
 
 /// The kind of an exchange.

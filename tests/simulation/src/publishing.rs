@@ -144,8 +144,8 @@ impl World<'_> {
         };
         let routing = self.real.channels[channel].publisher.publish(turn, &publish, content.root).ok()?;
         let to = self.model.route(&content.exchange, &content.keys()).unwrap_or_default();
-        let is_kept = to.iter().any(|id| self.model.queues[id].is_kept());
-        if (routing.routed, routing.durable) != (!to.is_empty(), is_kept && content.persistent) {
+        let is_kept = to.iter().any(|id| self.model.queues[id].plan.keeps(content.persistent));
+        if (routing.routed, routing.durable) != (!to.is_empty(), is_kept) {
             self.model.fail(format!("{content:?}: {routing:?}, where it goes to {to:?}"));
         }
         Some(routing.durable)

@@ -21,10 +21,7 @@ mod tx;
 mod limits;
 mod policies;
 mod vhosts;
-// A disk that fails or fills up.
-mod broken_disk;
-mod full_disk;
-// What is on disk: after a stop, and after a kill at any moment.
-mod crash;
-mod crash_moves;
+// What is there after an orderly stop.
 mod restart;
+// What README says of confirms: crashes, losses of power, disks that fail or are full.
+mod contract;

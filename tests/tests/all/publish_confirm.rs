@@ -33,26 +33,6 @@ async fn transient_and_unroutable_messages_are_confirmed_too() {
 }
 
 #[tokio::test]
-async fn a_full_queue_that_rejects_answers_with_a_nack() {
-    with_broker(async |broker| {
-        let client = broker.client().await;
-        let reject = AMQPValue::LongString("reject-publish".into());
-        let queue = client.queue([("x-max-length", AMQPValue::LongInt(2)), ("x-overflow", reject)]).await;
-        let channel = client.confirm_channel().await;
-        let mut answers = Vec::new();
-        for number in 0..4_u32 {
-            let (options, body) = (BasicPublishOptions::default(), number.to_string());
-            let key = queue.as_str().into();
-            let sent = channel.basic_publish("".into(), key, options, body.as_bytes(), Client::persistent());
-            answers.push(within("the confirm", sent.await.unwrap()).await.unwrap().is_ack());
-        }
-        assert_eq!(answers, [true, true, false, false]);
-        assert_eq!(numbers(&client.drain(&queue).await), [0, 1]);
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn properties_arrive_as_they_were_sent() {
     with_broker(async |broker| {
         let client = broker.client().await;

@@ -14,11 +14,17 @@ pub enum Kind {
     /// A classic queue.
     #[default]
     Classic,
-    /// A quorum queue: no priorities by argument, a delivery limit by default.
+    /// A quorum queue: keeps every message, has no priorities by argument and a delivery limit by default.
     Quorum,
 }
 
 impl Kind {
+    /// Whether a durable queue of this kind keeps a message over a restart: a quorum queue keeps all, as in RabbitMQ.
+    #[must_use]
+    pub const fn keeps(self, persistent: bool) -> bool {
+        persistent || matches!(self, Self::Quorum)
+    }
+
     /// The name in `x-queue-type` and in listings.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -153,6 +153,12 @@ impl Queue {
         is_kept(self.durable, self.exclusive_to)
     }
 
+    /// Whether a message in it survives a restart.
+    #[must_use]
+    pub fn keeps(&self, persistent: bool) -> bool {
+        self.is_kept() && self.kind.keeps(persistent)
+    }
+
     /// The queue as it was declared.
     #[must_use]
     pub fn declaration(&self) -> QueueDeclaration<'_> {

@@ -16,7 +16,7 @@ pub(crate) struct Content {
     pub(crate) ancestors: Vec<u64>,
     /// The length of its body.
     pub(crate) bytes: u64,
-    /// It was never in a queue that does not survive a restart: a confirm is about this copy too.
+    /// It was never in a queue that does not keep it over a restart: a confirm is about this copy too.
     pub(crate) is_promised: bool,
     /// Delivery mode 2.
     pub(crate) persistent: bool,

@@ -176,7 +176,7 @@ impl Model {
             messages: queue
                 .messages
                 .iter()
-                .filter(|message| message.content.persistent)
+                .filter(|message| queue.plan.keeps(message.content.persistent))
                 .map(Message::at_rest)
                 .collect(),
             consumers: Vec::new(),
@@ -207,17 +207,19 @@ impl Model {
     /// The first of these messages that would be lost in a crash which leaves what is in `durable`: a copy is in a
     /// queue, and neither it nor one that it was made from would be found again.
     #[must_use]
-    pub(crate) fn endangered(&self, roots: &BTreeSet<u64>, durable: &Self) -> Option<&Message> {
-        let kept = || self.queues.values().filter(|queue| queue.is_kept()).flat_map(|queue| &queue.messages);
-        let is_promised =
-            |content: &Content| content.is_promised && content.persistent && roots.contains(&content.root);
-        let mut of_roots = kept().filter(|message| is_promised(&message.content));
+    pub(crate) fn endangered<'a>(&'a self, roots: &BTreeSet<u64>, durable: &Self) -> Option<&'a Message> {
+        let must_be_found = |plan: &QueuePlan, content: &Content| {
+            content.is_promised && plan.keeps(content.persistent) && roots.contains(&content.root)
+        };
+        let of_queue = |queue: &'a Queue| {
+            queue.messages.iter().filter(move |message| must_be_found(&queue.plan, &message.content))
+        };
         let found: BTreeSet<u64> =
             durable.queues.values().flat_map(|queue| &queue.messages).map(|kept| kept.copy).collect();
         let is_found = |message: &Message| {
             found.contains(&message.copy) || message.content.ancestors.iter().any(|copy| found.contains(copy))
         };
-        of_roots.find(|message| !is_found(message))
+        self.queues.values().flat_map(of_queue).find(|message| !is_found(message))
     }
 
     /// The letters, and where their order is not known, all others that the same command has made. What was delivered on
@@ -252,7 +254,7 @@ impl Model {
         for (reason, dead) in letters {
             let mut content = dead.content.died(dead.copy, &plan.name, reason, self.now_ms);
             content.exchange = Arc::clone(exchange);
-            content.is_promised &= plan.is_kept();
+            content.is_promised &= plan.keeps(content.persistent);
             if let Some(key) = &plan.dead_letter_key {
                 content.key = Arc::clone(key);
                 content.copies = Vec::new();

@@ -125,7 +125,8 @@ impl State {
             let record = records.record(index as usize);
             let prefix = Prefix::parse(record);
             let level = prefix.map_or(0, |prefix| self.level_for(prefix));
-            let persistent = self.nature.durable && prefix.is_some_and(|prefix| prefix.persistent);
+            let nature = self.nature;
+            let persistent = nature.durable && prefix.is_some_and(|prefix| nature.kind.keeps(prefix.persistent));
             let body_bytes = body_len(record);
             match &mut run {
                 Some((run_level, arrival))

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::rig::{Id, Message, Output, Seen};
-use crate::queue::{ConsumerId, Nature, Outcome, Overflow, Settings};
+use crate::queue::{ConsumerId, Kind, Nature, Outcome, Overflow, Settings};
 
 /// A message and what has become of it.
 #[derive(Clone, Debug)]
@@ -171,7 +171,8 @@ impl Model {
 
     /// What comes back after a crash, if everything so far is on disk.
     pub(super) fn snapshot(&self) -> Vec<Kept> {
-        let survives = |kept: &&Kept| kept.message.persistent && self.nature.durable;
+        let Nature { durable, kind, .. } = self.nature;
+        let survives = |kept: &&Kept| durable && (kept.message.persistent || kind == Kind::Quorum);
         let ready = |kept: &Kept| Kept { is_ready: true, ..kept.clone() };
         self.messages.iter().filter(survives).map(ready).collect()
     }

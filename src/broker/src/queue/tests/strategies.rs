@@ -3,7 +3,7 @@
 use proptest::{prelude::*, sample::Index};
 
 use super::rig::{durable, with_dlx};
-use crate::queue::{Nature, Outcome, Overflow, Settings, Sizing};
+use crate::queue::{Kind, Nature, Outcome, Overflow, Settings, Sizing};
 
 /// What may happen to a queue.
 #[derive(Clone, Debug)]
@@ -73,11 +73,14 @@ pub(super) fn settings() -> impl Strategy<Value = Settings> {
 
 pub(super) fn nature() -> impl Strategy<Value = Nature> {
     let max_priority = prop_oneof![2 => Just(None), 1 => Just(Some(2))];
-    (prop::bool::weighted(0.9), max_priority, prop::bool::weighted(0.2)).prop_map(
-        |(is_durable, max_priority, single_active_consumer)| Nature {
+    let kind = prop_oneof![3 => Just(Kind::Classic), 1 => Just(Kind::Quorum)];
+    (prop::bool::weighted(0.9), max_priority, prop::bool::weighted(0.2), kind).prop_map(
+        |(is_durable, max_priority, single_active_consumer, kind)| Nature {
             durable: is_durable,
             max_priority,
             single_active_consumer,
+            // A quorum queue with a single active consumer refuses basic.get: another test.
+            kind: if single_active_consumer { Kind::Classic } else { kind },
             ..durable()
         },
     )

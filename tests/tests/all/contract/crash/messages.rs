@@ -24,7 +24,7 @@ const WINDOW: usize = 500;
 const CONFIRMS_MAX: u32 = 4000;
 
 /// Number of rounds, and the source of the random moments.
-pub(crate) fn plan() -> (u32, StdRng) {
+pub(super) fn plan() -> (u32, StdRng) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let rounds = number("LEVERET_CRASH_ROUNDS").unwrap_or(3) as u32;
     let seed = number("LEVERET_CRASH_SEED").unwrap_or_else(rand::random);
@@ -58,8 +58,8 @@ struct Eaten {
     committed: Vec<u32>,
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn confirmed_messages_arrive_and_committed_ones_do_not_come_back() {
+/// Confirmed messages arrive, and committed ones do not come back.
+pub(super) async fn confirmed_messages() {
     with_broker(async |mut broker| {
         if !broker.is_ours() {
             return;
@@ -81,7 +81,7 @@ async fn confirmed_messages_arrive_and_committed_ones_do_not_come_back() {
 
 async fn run_and_kill(broker: &mut Broker, queue: &str, known: &mut Known, confirms: u32, transactional: bool) {
     let seen = Arc::new(AtomicU32::new(0));
-    let producer = produce(broker.client().await, queue.to_owned(), known.next, Arc::clone(&seen));
+    let producer = produce(broker.client().await, queue.to_owned(), known.next, Arc::clone(&seen)).await;
     let consumer = consume(broker.client().await, queue.to_owned(), transactional).await;
     eventually("confirms", async || seen.load(Ordering::Relaxed) >= confirms || producer.is_finished()).await;
     broker.kill();
@@ -103,17 +103,18 @@ impl Known {
 }
 
 /// Publishes numbers with confirms until the connection ends.
-fn produce(client: Client, queue: String, first: u32, seen: Arc<AtomicU32>) -> JoinHandle<Produced> {
+async fn produce(client: Client, queue: String, first: u32, seen: Arc<AtomicU32>) -> JoinHandle<Produced> {
+    let channel = client.confirm_channel().await;
     tokio::spawn(async move {
+        let _connected = client;
         let mut produced = Produced { next: first, confirmed: Vec::new() };
         // The end of the connection is how it is meant to end.
-        let _ = publish(&client, &queue, &mut produced, &seen).await;
+        let _ = publish(&channel, &queue, &mut produced, &seen).await;
         produced
     })
 }
 
-async fn publish(client: &Client, queue: &str, produced: &mut Produced, seen: &AtomicU32) -> Result<()> {
-    let channel = client.confirm_channel().await;
+async fn publish(channel: &Channel, queue: &str, produced: &mut Produced, seen: &AtomicU32) -> Result<()> {
     let mut waiting = FuturesUnordered::new();
     loop {
         while waiting.len() < WINDOW {
@@ -134,15 +135,16 @@ async fn publish(client: &Client, queue: &str, produced: &mut Produced, seen: &A
 
 /// Consumes and acknowledges until the connection ends; in transactions of a few messages if so asked.
 async fn consume(client: Client, queue: String, transactional: bool) -> JoinHandle<Eaten> {
+    let channel = client.another_channel().await;
     tokio::spawn(async move {
+        let _connected = client;
         let mut eaten = Eaten::default();
-        let _ = eat(&client, &queue, transactional, &mut eaten).await;
+        let _ = eat(&channel, &queue, transactional, &mut eaten).await;
         eaten
     })
 }
 
-async fn eat(client: &Client, queue: &str, transactional: bool, eaten: &mut Eaten) -> Result<()> {
-    let channel = client.another_channel().await;
+async fn eat(channel: &Channel, queue: &str, transactional: bool, eaten: &mut Eaten) -> Result<()> {
     if transactional {
         channel.tx_select().await?;
     }
@@ -150,7 +152,7 @@ async fn eat(client: &Client, queue: &str, transactional: bool, eaten: &mut Eate
     let mut consumer = channel.basic_consume(queue.into(), "".into(), Default::default(), Default::default()).await?;
     let batch = if transactional { 50 } else { 7 };
     loop {
-        eat_batch(&channel, &mut consumer, batch, transactional, eaten).await?;
+        eat_batch(channel, &mut consumer, batch, transactional, eaten).await?;
     }
 }
 

@@ -1,10 +1,16 @@
-//! A disk that fills up: publishers are blocked before it is full, consumers go on and free space, publishers go on.
+//! A disk that fills up: publishers are blocked before it is full, consumers go on and free space, publishers go on. And
+//! what holds when it is full all the same.
 
 use futures_util::StreamExt;
 use lapin::Event;
 use lapin::options::{BasicAckOptions, BasicPublishOptions};
-use leveret_faultfs::Slot;
+use leveret_faultfs::{Control, Slot};
 use leveret_tests::{Broker, Client, FaultyDisk, until, with_test_time, within};
+
+use super::failing_disk::end_by_publishing;
+use super::scene::{ConfirmedMessages, Scene, each_scene};
+
+each_scene!(run);
 
 const DISK_BYTES: u64 = 560 << 20;
 /// What the store may still write until publishers have stopped.
@@ -14,7 +20,7 @@ const BODY_BYTES: usize = 100_000;
 const COUNT: usize = 12_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn publishers_are_blocked_before_the_disk_is_full_and_go_on_by_themselves() {
+async fn publishers_wait_before_it_is_full() {
     with_test_time(async {
         let limit = format!("disk_free_limit_bytes={FREE_LIMIT_BYTES}");
         let small = |disk: &FaultyDisk| disk.control.set(Slot::CapacityBytes, DISK_BYTES).unwrap();
@@ -65,6 +71,36 @@ async fn publishers_are_blocked_before_the_disk_is_full_and_go_on_by_themselves(
             DISK_BYTES.checked_sub(used).filter(|free| *free > FREE_LIMIT_BYTES)
         });
         free.await;
+    })
+    .await;
+}
+
+/// Lets the disk be full in a moment, though no alarm was asked for.
+async fn run<S: Scene>() {
+    let mut broker = Broker::start_on_faulty_disk(&["--set", "disk_free_limit_bytes=0"], |_| ()).await;
+    let scene = S::play(&broker).await;
+    let fill = |control: &Control| {
+        let used_bytes = control.get(Slot::UsedBytes).unwrap();
+        control.set(Slot::CapacityBytes, used_bytes + (1 << 20)).unwrap();
+    };
+    end_by_publishing(&mut broker, fill).await;
+    broker.disk().control.set(Slot::CapacityBytes, 0).unwrap();
+    broker.start_again().await;
+    scene.look(&broker).await.must_be_none();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_without_room_is_refused_and_loses_nothing() {
+    with_test_time(async {
+        let mut broker = Broker::start_on_faulty_disk(&[], |_| ()).await;
+        let scene = ConfirmedMessages::play(&broker).await;
+        broker.kill();
+        broker.disk().control.set(Slot::CapacityBytes, 1).unwrap();
+        let said = broker.start_refused().await;
+        assert!(said.contains("No space left on device"), "{said}");
+        broker.disk().control.set(Slot::CapacityBytes, 0).unwrap();
+        broker.start_again().await;
+        scene.look(&broker).await.must_be_none();
     })
     .await;
 }

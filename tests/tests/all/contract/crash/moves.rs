@@ -9,10 +9,10 @@ use lapin::{Channel, Result};
 use leveret_tests::{Broker, Client, eventually, numbers, with_broker};
 use rand::RngExt;
 
-use crate::crash::plan;
+use super::messages::plan;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dead_letter_is_in_exactly_one_place() {
+/// A dead letter is in exactly one place.
+pub(super) async fn dead_letters() {
     with_broker(async |mut broker| {
         if !broker.is_ours() {
             return;
@@ -56,8 +56,8 @@ async fn check_moved(broker: &Broker, queue: &str, dead: &str, count: u32) {
     assert_eq!(all, (0..count).collect::<Vec<_>>(), "{} here, {} there", here.len(), there.len());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_transaction_over_queues_is_whole() {
+/// A transaction over queues is whole.
+pub(super) async fn transactions() {
     with_broker(async |mut broker| {
         if !broker.is_ours() {
             return;
