@@ -11,6 +11,7 @@ use rand::RngExt;
 use super::{Outcome, Round, Run, quiet, reason};
 use crate::folder;
 use crate::ledger::NEVER;
+use crate::patience::Trouble;
 use crate::server::{Ended, Started};
 
 /// Bits flipped on copies of one folder.
@@ -20,15 +21,14 @@ impl Run {
     /// Records a broker at work, and flips bits in what it leaves.
     pub(super) async fn flipped_bits(&mut self) -> io::Result<Vec<Round>> {
         self.record(None).await?;
-        let mut server = self.start_well(None, &[])?;
-        let time = self.time(100..1000);
-        self.work(&mut server, time, || Ok(())).await?;
+        let mut server = self.start_well(None)?;
+        self.work_well(&mut server, 100..1000).await?;
         // What was just synced has nothing behind it that could vouch for it; soon after, it has.
         tokio::task::block_in_place(|| quiet(&self.data()))?;
         if self.random.random() {
             tokio::task::block_in_place(|| server.stop())?;
         } else {
-            server.kill()?;
+            tokio::task::block_in_place(|| server.kill())?;
         }
         let mut rounds = Vec::new();
         for number in 0..FLIPS {
@@ -45,12 +45,13 @@ impl Run {
         let offset = self.random.random_range(0..length);
         flip(&file, offset, bit)?;
         let what = format!("{} byte {offset} of {length} bit {bit}", name(&file));
-        let outcome = match self.start(&copy, None, &[])? {
+        let outcome = match self.start(&copy, None)? {
             Started::Refused(ended) => explained(&ended, &copy).map_or_else(Outcome::Failed, Outcome::Refused),
             Started::Ready(mut server) => match self.compare(&server, NEVER - 1).await {
                 Ok(complaints) if complaints.is_empty() => Outcome::Kept,
                 Ok(complaints) => Outcome::Failed(complaints.join("; ")),
-                Err(_) => match tokio::task::block_in_place(|| server.wait()) {
+                Err(Trouble::Hangs(what)) => Outcome::Failed(format!("hangs: {what}")),
+                Err(Trouble::Refused(_)) => match tokio::task::block_in_place(|| server.wait()) {
                     Ok(ended) => explained(&ended, &copy).map_or_else(Outcome::Failed, Outcome::Stopped),
                     Err(error) => Outcome::Failed(error.to_string()),
                 },
