@@ -180,13 +180,12 @@ impl Run {
                 }
             }
         };
-        tokio::select! {
-            ended = ended => ended,
-            finished = finished => match finished {
-                Ok(()) => Ok(None),
-                Err(trouble) => Err(io::Error::new(io::ErrorKind::TimedOut, trouble.to_string())),
-            },
-        }
+        let are_answered = tokio::select! {
+            ended = ended => return ended,
+            finished = finished => finished.map_err(|trouble| io::Error::new(io::ErrorKind::TimedOut, trouble.to_string()))?,
+        };
+        // A broker that has closed its connections is about to end.
+        if are_answered { Ok(None) } else { block_in_place(|| server.wait()).map(Some) }
     }
 
     /// Lets clients work for a time, on a broker that must not end.

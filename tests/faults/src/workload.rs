@@ -33,21 +33,26 @@ pub(crate) use work::Work;
 
 /// The clients at work; they end when this is dropped.
 pub(crate) struct Clients {
-    publishers: JoinSet<()>,
-    _others: JoinSet<()>,
+    /// Each says whether it has had all its answers.
+    publishers: JoinSet<bool>,
+    _others: JoinSet<bool>,
     stop: Arc<AtomicBool>,
 }
 
 impl Clients {
-    /// Waits until every publisher has had all its answers, and sends nothing more.
+    /// Lets publishers send nothing more, and waits until each has had all its answers, or has lost its connection: whether
+    /// none has.
     ///
     /// # Errors
-    /// When they do not come.
-    pub(crate) async fn finish(mut self) -> std::result::Result<(), Trouble> {
+    /// When the answers do not come.
+    pub(crate) async fn finish(mut self) -> std::result::Result<bool, Trouble> {
         self.stop.store(true, Relaxed);
         let answered = async {
-            while self.publishers.join_next().await.is_some() {}
-            Ok(())
+            let mut are_answered = true;
+            while let Some(publisher) = self.publishers.join_next().await {
+                are_answered &= publisher.unwrap_or(false);
+            }
+            Ok(are_answered)
         };
         within("the answers that publishers are owed", answered).await
     }
@@ -148,9 +153,9 @@ struct Client {
 }
 
 impl Client {
-    /// Works until the broker is gone, which is how it is meant to end.
-    async fn run(mut self, work: impl AsyncFn(&mut Self) -> Result<()>) {
-        let _ = work(&mut self).await;
+    /// Works until it has done enough, or until the broker is gone: whether not that.
+    async fn run(mut self, work: impl AsyncFn(&mut Self) -> Result<()>) -> bool {
+        work(&mut self).await.is_ok()
     }
 
     async fn pause(&mut self) {

@@ -46,13 +46,24 @@ impl Run {
         self.record(None).await?;
         let mut rounds = Vec::new();
         for _ in 0..STARTS {
-            let error = self.choose_error();
-            let count = if error.is_counted() { self.count(&error)? } else { 1 };
-            let nth = self.random.random_range(1..=count.max(1));
+            let (error, count) = self.choose_striking_error()?;
+            // Towards the end no two starts are alike.
+            let nth = self.random.random_range(1..=count).min(self.random.random_range(1..=count));
             let outcome = self.start_badly(|disk, _| error.arm(disk, nth)).await?;
             rounds.push(self.round(format!("operation {nth} of {count}, {error:?}"), outcome));
         }
         Ok(rounds)
+    }
+
+    /// An error that has something to strike at a start, and how many operations that are.
+    fn choose_striking_error(&mut self) -> io::Result<(Error, u64)> {
+        loop {
+            let error = self.choose_error();
+            let count = if error.is_counted() { self.count(&error)? } else { 1 };
+            if count > 0 {
+                return Ok((error, count));
+            }
+        }
     }
 
     /// How many operations of a start the error could strike.
