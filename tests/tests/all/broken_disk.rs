@@ -63,6 +63,7 @@ async fn after_a_failed_sync_nothing_is_confirmed_and_a_restart_recovers() {
             nth: 20,
             lasting: false,
             torn_bytes: 0,
+            delay_ms: 0,
         };
         broker.disk().control.fail(&fault).unwrap();
         let channel = client.confirm_channel().await;

@@ -64,6 +64,7 @@ impl Run {
             },
             pattern: pick(&mut self.random, ["", ".log", ".sst", "MANIFEST"]),
             lasting: self.random.random(),
+            delay_ms: pick(&mut self.random, [0, 0, 300]),
             torn_bytes: if self.random.random() { self.random.random_range(1..5000) } else { 0 },
         }
     }
@@ -136,6 +137,7 @@ pub(super) struct Error {
     pattern: &'static str,
     lasting: bool,
     torn_bytes: u64,
+    delay_ms: u64,
 }
 
 impl Error {
@@ -146,13 +148,13 @@ impl Error {
 
     /// Lets the `nth` matching operation fail.
     pub(super) fn arm(&self, disk: &Disk, nth: u64) -> io::Result<()> {
-        let Self { operations, pattern, lasting, torn_bytes } = *self;
+        let Self { operations, pattern, lasting, torn_bytes, delay_ms } = *self;
         if !self.is_counted() {
             return disk.control.set(Slot::ReadOnly, 1);
         }
         // Only data files are read while the broker runs; which of the others are created is a matter of luck.
         let is_narrow = operations & (operations::WRITE | operations::SYNC) != 0;
         let pattern = if is_narrow { pattern } else { "" };
-        disk.control.fail(&Fault { operations, errno: INPUT_OUTPUT_ERROR, pattern, nth, lasting, torn_bytes })
+        disk.control.fail(&Fault { operations, errno: INPUT_OUTPUT_ERROR, pattern, nth, lasting, torn_bytes, delay_ms })
     }
 }
