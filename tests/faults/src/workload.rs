@@ -90,7 +90,9 @@ pub(crate) async fn start(server: &Server, plan: &Plan, ledger: &Ledger) -> std:
             };
         }
         match work {
-            Work::Queue | Work::Priority if plan.has_consumers => _ = others.spawn(client(0).run(consume::acknowledge)),
+            Work::Queue | Work::Priority if plan.has_consumers => {
+                _ = others.spawn(client(0).run(consume::again_and_again));
+            }
             Work::Dead if plan.has_consumers => _ = others.spawn(client(0).run(consume::reject)),
             Work::Shared if plan.has_consumers => _ = others.spawn(client(0).run(consume::share)),
             Work::Emptied => {

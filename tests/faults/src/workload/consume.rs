@@ -1,5 +1,7 @@
 //! Consuming: acknowledging in transactions or not, taking back, rejecting, sharing a queue.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use futures_util::stream::select_all;
 use lapin::message::Delivery;
@@ -13,6 +15,9 @@ use super::{Client, connect};
 
 /// Deliveries settled together.
 const BATCH: usize = 20;
+/// Of so many batches, one is the last of its connection; what came after it goes back.
+const LEAVES: u32 = 20;
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 /// What consumers of one queue may have at a time, each.
 const PREFETCHES: [u16; 3] = [1, 10, 200];
 
@@ -65,11 +70,16 @@ pub(super) async fn acknowledge(client: &mut Client) -> Result<()> {
         }
         numbers.clear();
         client.pause().await;
+        if client.random.random_ratio(1, LEAVES) {
+            // The client may wait for ever for the end of a connection that it has closed itself.
+            let _ = tokio::time::timeout(CLOSE_PATIENCE, connection.close(200, "leaving".into())).await;
+            break;
+        }
     }
     Ok(())
 }
 
-/// Does so although the queue goes away and comes back.
+/// Does so although the queue goes away and comes back, or the consumer does.
 pub(super) async fn again_and_again(client: &mut Client) -> Result<()> {
     loop {
         match acknowledge(client).await {

@@ -41,8 +41,9 @@ impl Plan {
         }
         Self {
             works,
-            // Small ones: many to a chunk and a sector. Large ones: the log is changed for the next, and files are written.
-            body_bytes_max: pick(random, [40, 400, 4_000, 40_000]),
+            // Small ones: many to a chunk and a sector. Large ones: the log is changed for the next, and files are written;
+            // the largest are chunks of their own and come in several frames.
+            body_bytes_max: pick(random, [40, 400, 4_000, 40_000, 300_000]),
             is_transactional: random.random(),
             persistent: if random.random() { 1.0 } else { 0.7 },
             messages_max: pick(random, [500, 5_000, 20_000]),
