@@ -233,7 +233,13 @@ fn has_management(config: &Config) -> bool {
 async fn open_broker(config: &Config) -> Result<(Arc<Broker>, oneshot::Receiver<Arc<str>>), ServerError> {
     let folder = config.data_dir.clone();
     let store = &config.store;
-    let options = Options { sync: sync_mode(store.sync), accept_damage: store.accept_damage, ..Options::default() };
+    let options = Options {
+        sync: sync_mode(store.sync),
+        accept_damage: store.accept_damage,
+        chunk_buffer_bytes: usize::try_from(store.write_buffer_bytes).unwrap_or(usize::MAX),
+        wal_bytes: store.wal_bytes,
+        ..Options::default()
+    };
     let broker_config = BrokerConfig {
         default_user: config.default_user.clone(),
         default_password: config.default_pass.reveal().to_owned(),

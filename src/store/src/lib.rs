@@ -33,6 +33,7 @@ mod records;
 mod rocks;
 pub mod simulation;
 mod space;
+mod stall;
 mod statistics;
 mod store;
 mod transient;

@@ -18,6 +18,7 @@ use rocksdb::CompactOptions;
 use crate::error::StoreError;
 use crate::keys::Family;
 use crate::rocks::Rocks;
+use crate::stall;
 
 /// So much may always be lying about.
 const DEAD_BYTES_MIN: u64 = 32 << 20;
@@ -36,13 +37,17 @@ pub(crate) struct Sweeper {
 }
 
 impl Sweeper {
-    /// Starts the thread.
-    pub(crate) fn start(rocks: Arc<Rocks>, interval: Duration) -> io::Result<Self> {
+    /// Starts the thread. It calls `fail` with the reason when it finds that nothing can be written any more.
+    pub(crate) fn start(
+        rocks: Arc<Rocks>,
+        interval: Duration,
+        fail: impl FnOnce(&str) + Send + 'static,
+    ) -> io::Result<Self> {
         let stop = Arc::new(Stop::default());
         let (of_thread, told) = (Arc::clone(&rocks), Arc::clone(&stop));
         let thread = std::thread::Builder::new()
             .name("leveret-sweep".to_owned())
-            .spawn(move || sweep_now_and_then(&of_thread, interval, &told))?;
+            .spawn(move || sweep_now_and_then(&of_thread, interval, &told, fail))?;
         Ok(Self { rocks, stop, thread: Some(thread) })
     }
 }
@@ -75,9 +80,16 @@ impl Stop {
     }
 }
 
-fn sweep_now_and_then(rocks: &Rocks, interval: Duration, stop: &Stop) {
+fn sweep_now_and_then(rocks: &Rocks, interval: Duration, stop: &Stop, fail: impl FnOnce(&str)) {
     let mut live_bytes_before = 0;
+    let mut was_stalled = false;
     while !stop.is_told_within(interval) {
+        // Twice, as one look may be just between the end of a write and the next one's beginning.
+        if std::mem::replace(&mut was_stalled, rocks.is_stalled()) && was_stalled {
+            fail(stall::REASON);
+            rocks.end_stall();
+            return;
+        }
         match rocks.space() {
             Ok(space) => {
                 if space.is_worth_sweeping(live_bytes_before) {

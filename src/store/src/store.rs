@@ -39,7 +39,8 @@ impl Store {
         let core = Arc::new(Core::new(Arc::clone(&rocks) as Arc<dyn Engine>, Clock::System, options.sync));
         let committer = committer::start(Arc::clone(&core))
             .map_err(|error| StoreError::Engine { doing: "starting the committer", reason: error.to_string() })?;
-        let sweeper = Sweeper::start(rocks, options.sweep_interval)
+        let of_sweeper = Arc::clone(&core);
+        let sweeper = Sweeper::start(rocks, options.sweep_interval, move |reason| of_sweeper.poison.set(reason))
             .map_err(|error| StoreError::Engine { doing: "starting the sweeper", reason: error.to_string() })?;
         Ok(Self { core, committer: Mutex::new(Some(committer)), sweeper: Mutex::new(Some(sweeper)) })
     }
@@ -171,7 +172,7 @@ impl Store {
         self.core.poison.set(&error.to_string());
     }
 
-    /// Calls `watcher` once with the reason when the store fails: on the committer's thread, before the waiters of the
+    /// Calls `watcher` once with the reason when the store fails: on a thread of the store, before the waiters of the
     /// failed commit; at once when it has failed already.
     pub fn on_poison(&self, watcher: impl FnOnce(Arc<str>) + Send + 'static) {
         self.core.poison.watch(Box::new(watcher));

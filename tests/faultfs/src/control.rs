@@ -51,6 +51,8 @@ pub enum Slot {
     ShortWrites,
     /// How many operations failed. Counted by the library.
     Hits,
+    /// How long a write takes before it fails, in milliseconds.
+    DelayMs,
 }
 
 /// Errors to be injected.
@@ -68,6 +70,8 @@ pub struct Fault<'a> {
     pub lasting: bool,
     /// How many bytes of a failing write are written all the same.
     pub torn_bytes: u64,
+    /// How long a write takes before it fails, in milliseconds: others go on meanwhile.
+    pub delay_ms: u64,
 }
 
 /// The switches as a test has them.
@@ -119,6 +123,7 @@ impl Control {
         self.set(Slot::Countdown, fault.nth)?;
         self.set(Slot::Lasting, u64::from(fault.lasting))?;
         self.set(Slot::TornBytes, fault.torn_bytes)?;
+        self.set(Slot::DelayMs, fault.delay_ms)?;
         // Last: with this it begins.
         self.set(Slot::Operations, fault.operations)
     }

@@ -1,57 +1,76 @@
 //! What the broker holds after a fault, compared with what it had promised.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+mod messages;
+
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
-use lapin::{Connection, Result};
-use leveret_tests::{eventually, reply, within};
+use lapin::{Connection, ErrorKind};
+use leveret_tests::reply;
 
-use crate::ledger::{Ledger, Messages};
-use crate::workload::{Work, connect, number};
+use crate::ledger::{Emptying, Ledger};
+use crate::patience::{PATIENCE, Trouble, within};
+use crate::server::Server;
+use crate::workload::{Work, connect, current_policy, number};
 
-/// Messages named in a complaint.
-const NAMED_MAX: usize = 8;
-
+/// How long a message may take that a queue says it has.
+const DELIVERY_PATIENCE: Duration = Duration::from_secs(20);
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_millis(10);
 
-/// Looks at everything; the complaints. `until_ns`: what was done or promised later does not count, because the disk is
-/// that of this moment.
+/// What came of a look at everything.
+#[derive(Debug, Default)]
+pub(crate) struct Checked {
+    pub(crate) complaints: Vec<String>,
+    /// Confirmed persistent messages that were looked for, or looked for in vain.
+    pub(crate) confirmed: usize,
+}
+
+/// Looks at everything. `until_ns`: what was done or promised later does not count, because the disk is that of this
+/// moment.
 ///
 /// # Errors
-/// When the broker goes away meanwhile.
-pub(crate) async fn check(uri: &str, works: &[Work], ledger: &Ledger, until_ns: u64) -> Result<Vec<String>> {
-    let connection = connect(uri).await?;
-    let mut complaints = ledger.surprises();
-    check_definitions(&connection, ledger, until_ns, &mut complaints).await?;
+/// When the broker goes away meanwhile, or does not answer.
+pub(crate) async fn check(server: &Server, works: &[Work], ledger: &Ledger, until_ns: u64) -> Result<Checked, Trouble> {
+    let connection = within("a connection", connect(&server.uri)).await?;
+    let mut checked = Checked { complaints: ledger.surprises(), confirmed: 0 };
+    check_definitions(&connection, ledger, until_ns, &mut checked.complaints).await?;
+    if works.contains(&Work::Policy) {
+        checked.complaints.extend(check_policy(server, ledger, until_ns).await);
+    }
     for &work in works {
         let mut queues = Vec::new();
         for &queue in work.queues() {
             if work == Work::Expiring && queue == work.queues()[0] {
                 wait_until_expired(&connection, queue).await?;
             }
-            queues.push(drain(&connection, work, queue, &mut complaints).await?);
+            queues.push(drain(&connection, work, queue, &mut checked.complaints).await?);
         }
-        compare(work, &ledger.messages(work.name()), &queues, until_ns, &mut complaints);
+        messages::compare(work, ledger, &queues, until_ns, &mut checked);
     }
     // The client may wait for ever for the end of a connection that it has closed itself.
     let _ = tokio::time::timeout(CLOSE_PATIENCE, connection.close(200, "checked".into())).await;
-    Ok(complaints)
+    Ok(checked)
 }
 
 /// The number of ready messages, where there is such a queue.
-async fn ready(connection: &Connection, queue: &str) -> Result<Option<u32>> {
-    let channel = connection.create_channel().await?;
+async fn ready(connection: &Connection, queue: &str) -> Result<Option<u32>, Trouble> {
+    let channel = within("a channel", connection.create_channel()).await?;
     let passive = QueueDeclareOptions::default().passive();
-    match channel.queue_declare(queue.into(), passive, FieldTable::default()).await {
+    let found = channel.queue_declare(queue.into(), passive, FieldTable::default());
+    match within(format!("a look at {queue}"), found).await {
         Ok(found) => {
-            channel.close(200, "looked".into()).await?;
+            within("channel.close-ok", channel.close(200, "looked".into())).await?;
             Ok(Some(found.message_count()))
         }
-        Err(error) if matches!(error.kind(), lapin::ErrorKind::ProtocolError(_)) && reply(&error).0 == 404 => Ok(None),
-        Err(error) => Err(error),
+        Err(Trouble::Refused(error))
+            if matches!(error.kind(), ErrorKind::ProtocolError(_)) && reply(&error).0 == 404 =>
+        {
+            Ok(None)
+        }
+        Err(trouble) => Err(trouble),
     }
 }
 
@@ -60,41 +79,72 @@ async fn check_definitions(
     ledger: &Ledger,
     until_ns: u64,
     complaints: &mut Vec<String>,
-) -> Result<()> {
+) -> Result<(), Trouble> {
     for (queue, definition) in ledger.definitions() {
         let exists = ready(connection, &queue).await?.is_some();
-        let must = definition.declared_ns <= until_ns && definition.deleting_ns > until_ns;
+        // Deleted and not yet declared again, at that moment.
+        let is_between = ledger
+            .emptyings(&queue)
+            .iter()
+            .any(|(how, change)| *how == Emptying::Delete && change.began_ns <= until_ns && change.ended_ns > until_ns);
+        let must = definition.declared_ns <= until_ns && definition.deleting_ns > until_ns && !is_between;
         let must_not = definition.deleted_ns <= until_ns || definition.declaring_ns > until_ns;
         if must && !exists {
             complaints.push(format!("queue {queue} was declared and is lost"));
         }
         if must_not && exists {
-            complaints.push(format!("queue {queue} was deleted, or never declared, and is there"));
+            complaints.push(format!("queue {queue} was deleted, exclusive, or never declared, and is there"));
         }
     }
     Ok(())
 }
 
-async fn wait_until_expired(connection: &Connection, queue: &str) -> Result<()> {
-    let expired = async || ready(connection, queue).await.is_ok_and(|ready| ready.unwrap_or(0) == 0);
-    eventually("the end of messages that expire", expired).await;
+async fn check_policy(server: &Server, ledger: &Ledger, until_ns: u64) -> Option<String> {
+    let policies = ledger.policies();
+    let last_done = policies.iter().rposition(|change| change.ended_ns <= until_ns);
+    match current_policy(&server.data).await {
+        Err(error) => Some(error),
+        Ok(found) => {
+            let may_be_newer = |found: usize| policies.get(found).is_some_and(|change| change.began_ns <= until_ns);
+            let is_right = found == last_done || (found > last_done && found.is_some_and(may_be_newer));
+            (!is_right).then(|| format!("policy {found:?} is there, {last_done:?} was set last"))
+        }
+    }
+}
+
+async fn wait_until_expired(connection: &Connection, queue: &str) -> Result<(), Trouble> {
+    let deadline = Instant::now() + PATIENCE;
+    while ready(connection, queue).await?.unwrap_or(0) > 0 {
+        if Instant::now() > deadline {
+            return Err(Trouble::Hangs(format!("the end of the messages in {queue}, which expire")));
+        }
+        tokio::time::sleep(POLL).await;
+    }
     Ok(())
 }
 
 /// Takes all messages of a queue.
-async fn drain(connection: &Connection, work: Work, queue: &str, complaints: &mut Vec<String>) -> Result<Vec<u32>> {
+async fn drain(
+    connection: &Connection,
+    work: Work,
+    queue: &str,
+    complaints: &mut Vec<String>,
+) -> Result<Vec<u32>, Trouble> {
     let Some(count) = ready(connection, queue).await? else { return Ok(Vec::new()) };
-    let channel = connection.create_channel().await?;
+    let channel = within("a channel", connection.create_channel()).await?;
     let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
-    let mut consumer = channel.basic_consume(queue.into(), "check".into(), options, FieldTable::default()).await?;
+    let consumer = channel.basic_consume(queue.into(), "check".into(), options, FieldTable::default());
+    let mut consumer = within(format!("a consumer of {queue}"), consumer).await?;
     let mut numbers = Vec::new();
     for _ in 0..count {
-        let next = tokio::time::timeout(Duration::from_secs(20), consumer.next()).await;
+        let next = tokio::time::timeout(DELIVERY_PATIENCE, consumer.next()).await;
         let Ok(next) = next else {
             complaints.push(format!("{queue} says it holds {count} messages and delivers {}", numbers.len()));
             return Ok(numbers);
         };
-        let Some(delivery) = next.transpose()? else { return Err(lapin::ErrorKind::InvalidChannel(0).into()) };
+        let Some(delivery) = next.transpose()? else {
+            return Err(lapin::Error::from(ErrorKind::InvalidChannel(0)).into());
+        };
         match number(work.name(), &delivery.data) {
             Some(number) => numbers.push(number),
             None => complaints.push(format!("{queue} holds a message that was not published so")),
@@ -105,51 +155,4 @@ async fn drain(connection: &Connection, work: Work, queue: &str, complaints: &mu
         complaints.push(format!("{queue} said it held {count} messages and holds {left:?} more"));
     }
     Ok(numbers)
-}
-
-fn compare(work: Work, messages: &Messages, queues: &[Vec<u32>], until_ns: u64, complaints: &mut Vec<String>) {
-    let mut complain = |what: &str, numbers: Vec<u32>| {
-        if !numbers.is_empty() {
-            let named = &numbers[..numbers.len().min(NAMED_MAX)];
-            complaints.push(format!("{}: {} {what}: {named:?} …", work.name(), numbers.len()));
-        }
-    };
-    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
-    queues.iter().flatten().for_each(|&number| *counts.entry(number).or_default() += 1);
-    let is_pair = work == Work::Pair;
-    let wanted = if is_pair { 2 } else { 1 };
-    complain("are there more often than published", some(&counts, |_, count| count > wanted));
-    complain("are there in part of a transaction", some(&counts, |_, count| is_pair && count < wanted));
-    complain(
-        "are there though not published yet",
-        some(&counts, |number, _| messages.get(&number).is_none_or(|message| message.sent_ns > until_ns)),
-    );
-    complain(
-        "were settled for good and are back",
-        some(&counts, |number, _| messages.get(&number).is_some_and(|message| message.settled_ns <= until_ns)),
-    );
-    if work == Work::Dead {
-        let dead =
-            queues[1].iter().copied().filter(|number| messages.get(number).is_some_and(|m| m.settling_ns > until_ns));
-        complain("are dead letters though nobody had rejected them", dead.collect());
-    }
-    let is_kept = |number: &u32| counts.contains_key(number);
-    let lost = messages.iter().filter(|(number, message)| {
-        let may_be_gone = work == Work::Queue && message.settling_ns <= until_ns;
-        message.is_persistent && message.confirmed_ns <= until_ns && !may_be_gone && !is_kept(number)
-    });
-    complain("were confirmed and are lost", lost.map(|(&number, _)| number).collect());
-    for (queue, numbers) in work.queues().iter().zip(queues) {
-        // Dead letters come as they were settled, which clients and the clock do in an order of their own.
-        if !queue.ends_with(".target") && !numbers.is_sorted() {
-            let unsorted = numbers.windows(2).filter(|pair| pair[0] > pair[1]).map(|pair| pair[1]);
-            complain(&format!("are out of order in {queue}"), unsorted.collect());
-        }
-    }
-}
-
-fn some(counts: &BTreeMap<u32, usize>, is_wrong: impl Fn(u32, usize) -> bool) -> Vec<u32> {
-    let wrong: BTreeSet<u32> =
-        counts.iter().filter(|&(&number, &count)| is_wrong(number, count)).map(|(&number, _)| number).collect();
-    wrong.into_iter().collect()
 }

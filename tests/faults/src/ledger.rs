@@ -25,13 +25,40 @@ pub(crate) struct Message {
     pub(crate) settled_ns: u64,
 }
 
-/// What is known of a queue that was declared on the way.
+/// What is known of a queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Definition {
     pub(crate) declaring_ns: u64,
     pub(crate) declared_ns: u64,
     pub(crate) deleting_ns: u64,
     pub(crate) deleted_ns: u64,
+}
+
+impl Definition {
+    fn begins() -> Self {
+        Self { declaring_ns: now_ns(), declared_ns: NEVER, deleting_ns: NEVER, deleted_ns: NEVER }
+    }
+}
+
+/// A change with one answer, from before it was asked for to the answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Change {
+    pub(crate) began_ns: u64,
+    pub(crate) ended_ns: u64,
+}
+
+impl Change {
+    fn begins() -> Self {
+        Self { began_ns: now_ns(), ended_ns: NEVER }
+    }
+}
+
+/// What was done with a queue as a whole while clients worked with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Emptying {
+    Purge,
+    /// Deleted and declared again.
+    Delete,
 }
 
 /// The messages of one kind of work, by their numbers.
@@ -41,6 +68,9 @@ pub(crate) type Messages = BTreeMap<u32, Message>;
 struct Facts {
     messages: BTreeMap<&'static str, Messages>,
     definitions: BTreeMap<String, Definition>,
+    emptied: BTreeMap<&'static str, Vec<(Emptying, Change)>>,
+    /// Each set the policy to its own number.
+    policies: Vec<Change>,
     unexpected: Vec<String>,
 }
 
@@ -64,6 +94,15 @@ impl Ledger {
     pub(crate) fn confirmed(&self, work: &'static str, number: u32) {
         let now = now_ns();
         self.change(work, number, |message| message.confirmed_ns = now);
+    }
+
+    /// It was delivered.
+    pub(crate) fn delivered(&self, work: &'static str, number: u32) {
+        let mut is_back = false;
+        self.change(work, number, |message| is_back = message.settled_ns != NEVER);
+        if is_back {
+            self.unexpected(format!("{work}: {number} was settled for good and is delivered again"));
+        }
     }
 
     /// They are about to be acknowledged or rejected.
@@ -91,15 +130,46 @@ impl Ledger {
 
     /// A queue is about to be declared, perhaps again.
     pub(crate) fn declares(&self, queue: &str) {
-        let (declared_ns, deleting_ns, deleted_ns) = (NEVER, NEVER, NEVER);
-        let definition = Definition { declaring_ns: now_ns(), declared_ns, deleting_ns, deleted_ns };
-        self.facts().definitions.entry(queue.to_owned()).or_insert(definition);
+        self.facts().definitions.entry(queue.to_owned()).or_insert_with(Definition::begins);
+    }
+
+    /// A queue is about to be declared that must not survive its connection.
+    pub(crate) fn declares_exclusive(&self, queue: &str) {
+        let gone = Definition { deleting_ns: 0, deleted_ns: 0, ..Definition::begins() };
+        self.facts().definitions.insert(queue.to_owned(), gone);
     }
 
     pub(crate) fn define(&self, queue: &str, change: impl FnOnce(&mut Definition, u64)) {
         let now = now_ns();
         if let Some(definition) = self.facts().definitions.get_mut(queue) {
             change(definition, now);
+        }
+    }
+
+    /// A queue is about to be emptied.
+    pub(crate) fn empties(&self, queue: &'static str, how: Emptying) {
+        self.facts().emptied.entry(queue).or_default().push((how, Change::begins()));
+    }
+
+    /// The last one of that is done.
+    pub(crate) fn emptied(&self, queue: &'static str) {
+        let now = now_ns();
+        if let Some((_, change)) = self.facts().emptied.entry(queue).or_default().last_mut() {
+            change.ended_ns = now;
+        }
+    }
+
+    /// The policy is about to be set to what this gives.
+    pub(crate) fn sets_policy(&self) -> usize {
+        let mut facts = self.facts();
+        facts.policies.push(Change::begins());
+        facts.policies.len() - 1
+    }
+
+    pub(crate) fn policy_set(&self, number: usize) {
+        let now = now_ns();
+        if let Some(change) = self.facts().policies.get_mut(number) {
+            change.ended_ns = now;
         }
     }
 
@@ -116,13 +186,15 @@ impl Ledger {
         self.facts().definitions.clone()
     }
 
-    pub(crate) fn surprises(&self) -> Vec<String> {
-        self.facts().unexpected.clone()
+    pub(crate) fn emptyings(&self, queue: &str) -> Vec<(Emptying, Change)> {
+        self.facts().emptied.get(queue).cloned().unwrap_or_default()
     }
 
-    /// How many messages are confirmed.
-    pub(crate) fn confirmed_count(&self) -> usize {
-        let facts = self.facts();
-        facts.messages.values().flat_map(Messages::values).filter(|message| message.confirmed_ns != NEVER).count()
+    pub(crate) fn policies(&self) -> Vec<Change> {
+        self.facts().policies.clone()
+    }
+
+    pub(crate) fn surprises(&self) -> Vec<String> {
+        self.facts().unexpected.clone()
     }
 }

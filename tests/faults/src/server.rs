@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use leveret_tests::FaultyDisk as Disk;
 
-/// Longer than anything takes on a busy machine; what takes longer has hung.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+use crate::patience::PATIENCE;
+
 const POLL: Duration = Duration::from_millis(5);
 
 /// A running broker; killed when dropped.
 pub(crate) struct Server {
     child: Child,
     said: PathBuf,
+    pub(crate) data: PathBuf,
     pub(crate) uri: String,
 }
 
@@ -33,23 +34,22 @@ pub(crate) enum Started {
 }
 
 impl Server {
-    /// Starts a broker on `data`, on a disk that fails where one is given. What it says goes to `said`.
+    /// Starts a broker on `data`, on a disk that fails where one is given, with these keys of its configuration. What it
+    /// says goes to `said`.
     ///
     /// # Errors
     /// When it cannot be started, or neither gets ready nor ends.
-    pub(crate) fn start(data: &Path, said: PathBuf, disk: Option<&Disk>, more: &[&str]) -> io::Result<Started> {
-        let mut command = Command::new(leveret_tests::binary());
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LEVERET_")) {
-            command.env_remove(name);
-        }
+    pub(crate) fn start(data: &Path, said: PathBuf, disk: Option<&Disk>, settings: &[String]) -> io::Result<Started> {
+        let mut command = command();
         if let Some(disk) = disk {
             command.envs(disk.environment(data));
         }
         let output = File::create(&said)?;
-        command.args(["serve", "--amqp-bind", "127.0.0.1:0", "--http-bind", "", "--data-dir"]).arg(data).args(more);
+        command.args(["serve", "--amqp-bind", "127.0.0.1:0", "--http-bind", "", "--data-dir"]).arg(data);
+        command.args(settings.iter().flat_map(|setting| ["--set", setting]));
         command.current_dir(data.parent().unwrap_or(data));
         let child = command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).spawn()?;
-        let mut server = Self { child, said, uri: String::new() };
+        let mut server = Self { child, said, data: data.to_owned(), uri: String::new() };
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if let Some(status) = server.child.try_wait()? {
@@ -62,7 +62,7 @@ impl Server {
             }
             std::thread::sleep(POLL);
         }
-        Err(io::Error::new(io::ErrorKind::TimedOut, "the broker hangs at its start"))
+        Err(timed_out(format!("the broker hangs at its start; it said: {}", server.said()?)))
     }
 
     fn said(&self) -> io::Result<String> {
@@ -87,14 +87,13 @@ impl Server {
             }
             std::thread::sleep(POLL);
         }
-        Err(io::Error::new(io::ErrorKind::TimedOut, "the broker does not end"))
+        Err(timed_out(format!("the broker does not end; it said: {}", self.said()?)))
     }
 
-    /// Signal 9.
-    pub(crate) fn kill(mut self) -> io::Result<String> {
+    /// Signal 9. It may have ended before.
+    pub(crate) fn kill(mut self) -> io::Result<Ended> {
         self.child.kill()?;
-        self.child.wait()?;
-        self.said()
+        self.wait()
     }
 
     /// SIGTERM.
@@ -110,4 +109,17 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The binary, with nothing of this machine's configuration in reach.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(leveret_tests::binary());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LEVERET_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn timed_out(what: String) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, what)
 }

@@ -2,175 +2,166 @@
 
 mod consume;
 mod define;
+mod empty;
+mod plan;
+mod policy;
 mod publish;
+mod work;
 
-pub(crate) use publish::number;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
-use lapin::options::QueueDeclareOptions;
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Connection, ConnectionProperties, Result};
+use lapin::{Channel, Connection, ConnectionProperties, ExchangeKind, Result};
 use leveret_tests::table;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::task::JoinSet;
 
+use self::work::{FIRST_EXCHANGE, SECOND_EXCHANGE};
 use crate::ledger::Ledger;
+use crate::patience::{Trouble, within};
+use crate::server::Server;
 
-/// A kind of work, with clients and queues of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Work {
-    /// Confirmed publishes, acknowledged in part.
-    Queue,
-    /// Transactions that publish the same to two queues.
-    Pair,
-    /// Rejected messages go to another queue; some are taken back first.
-    Dead,
-    /// Messages expire and go to another queue.
-    Expiring,
-    /// Queues are declared and deleted.
-    Definitions,
-}
-
-impl Work {
-    const ALL: [Self; 5] = [Self::Queue, Self::Pair, Self::Dead, Self::Expiring, Self::Definitions];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Queue => "queue",
-            Self::Pair => "pair",
-            Self::Dead => "dead",
-            Self::Expiring => "expiring",
-            Self::Definitions => "definitions",
-        }
-    }
-
-    /// Where its messages are.
-    pub(crate) fn queues(self) -> &'static [&'static str] {
-        match self {
-            Self::Queue => &["queue"],
-            Self::Pair => &["pair.a", "pair.b"],
-            Self::Dead => &["dead.source", "dead.target"],
-            Self::Expiring => &["expiring.source", "expiring.target"],
-            Self::Definitions => &[],
-        }
-    }
-
-    fn arguments(self, queue: &str) -> FieldTable {
-        let text = |value: &str| AMQPValue::LongString(value.into());
-        let dead_letters =
-            |target: &str| [("x-dead-letter-exchange", text("")), ("x-dead-letter-routing-key", text(target))];
-        match queue {
-            "dead.source" => table(dead_letters("dead.target")),
-            "expiring.source" => {
-                let mut arguments = table(dead_letters("expiring.target"));
-                arguments.insert("x-message-ttl".into(), AMQPValue::LongInt(TTL_MS));
-                arguments
-            }
-            _ => FieldTable::default(),
-        }
-    }
-}
-
-/// Of the queue whose messages expire.
-const TTL_MS: i32 = 150;
-
-/// What the clients of a run do, by its seed.
-#[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) works: Vec<Work>,
-    /// Of a message.
-    pub(crate) body_bytes_max: usize,
-    /// Whether messages are acknowledged in transactions.
-    pub(crate) is_transactional: bool,
-    /// Part of the messages that are persistent.
-    pub(crate) persistent: f64,
-    /// Of a publisher.
-    pub(crate) messages_max: usize,
-    /// All bodies of a publisher.
-    pub(crate) published_bytes_max: usize,
-    pub(crate) seed: u64,
-}
-
-impl Plan {
-    pub(crate) fn new(random: &mut StdRng) -> Self {
-        let mut works: Vec<Work> = Work::ALL.into_iter().filter(|_| random.random_bool(0.6)).collect();
-        if works.iter().all(|work| work.queues().is_empty()) {
-            works.push(Work::Queue);
-        }
-        // Small ones: many to a chunk and a sector. Large ones: the log is changed for the next, and files are written.
-        let body_bytes_max = [40, 400, 4_000, 40_000][random.random_range(0..4)];
-        Self {
-            works,
-            body_bytes_max,
-            is_transactional: random.random(),
-            persistent: if random.random() { 1.0 } else { 0.7 },
-            messages_max: [500, 5_000, 20_000][random.random_range(0..3)],
-            published_bytes_max: 40 << 20,
-            seed: random.random(),
-        }
-    }
-}
+pub(crate) use plan::Plan;
+pub(crate) use policy::current as current_policy;
+pub(crate) use publish::number;
+pub(crate) use work::Work;
 
 /// The clients at work; they end when this is dropped.
 pub(crate) struct Clients {
-    _tasks: JoinSet<()>,
+    /// Each says whether it has had all its answers.
+    publishers: JoinSet<bool>,
+    _others: JoinSet<bool>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Clients {
+    /// Lets publishers send nothing more, and waits until each has had all its answers, or has lost its connection: whether
+    /// none has.
+    ///
+    /// # Errors
+    /// When the answers do not come.
+    pub(crate) async fn finish(mut self) -> std::result::Result<bool, Trouble> {
+        self.stop.store(true, Relaxed);
+        let answered = async {
+            let mut are_answered = true;
+            while let Some(publisher) = self.publishers.join_next().await {
+                are_answered &= publisher.unwrap_or(false);
+            }
+            Ok(are_answered)
+        };
+        within("the answers that publishers are owed", answered).await
+    }
 }
 
 /// Declares the queues that are not there and sets the clients to work.
 ///
 /// # Errors
 /// When the broker refuses that or is gone.
-pub(crate) async fn start(uri: &str, plan: &Plan, ledger: &Ledger) -> Result<Clients> {
-    let mut tasks = JoinSet::new();
-    let mut random = StdRng::seed_from_u64(plan.seed);
-    let connection = connect(uri).await?;
-    let channel = connection.create_channel().await?;
+pub(crate) async fn start(server: &Server, plan: &Plan, ledger: &Ledger) -> std::result::Result<Clients, Trouble> {
+    let connection = within("a connection", connect(&server.uri)).await?;
+    let channel = within("a channel", connection.create_channel()).await?;
     for &work in &plan.works {
-        for &queue in work.queues() {
-            ledger.declares(queue);
-            channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), work.arguments(queue)).await?;
-            ledger.define(queue, |definition, now| definition.declared_ns = definition.declared_ns.min(now));
-        }
+        within(format!("the queues of {}", work.name()), declare(&channel, work, ledger)).await?;
     }
+    let mut random = StdRng::seed_from_u64(plan.seed);
+    let stop = Arc::new(AtomicBool::new(false));
+    let (mut publishers, mut others) = (JoinSet::new(), JoinSet::new());
     for &work in &plan.works {
-        let mut client = || Client {
-            uri: uri.to_owned(),
+        let mut client = |lane: u32| Client {
+            uri: server.uri.clone(),
+            data: server.data.clone(),
             ledger: ledger.clone(),
             work,
+            next_number: first_number(ledger, work) + lane,
+            burst: 0,
             plan: plan.clone(),
+            stop: Arc::clone(&stop),
             random: StdRng::seed_from_u64(random.random()),
         };
-        let publisher = client();
+        for lane in 0..work.publishers() {
+            match work {
+                Work::Pair => publishers.spawn(client(lane).run(publish::in_pairs)),
+                _ => publishers.spawn(client(lane).run(publish::confirmed)),
+            };
+        }
         match work {
-            Work::Queue | Work::Expiring | Work::Dead => tasks.spawn(publisher.run(publish::confirmed)),
-            Work::Pair => tasks.spawn(publisher.run(publish::in_pairs)),
-            Work::Definitions => tasks.spawn(publisher.run(define::declare_and_delete)),
-        };
-        match work {
-            Work::Queue => _ = tasks.spawn(client().run(consume::acknowledge)),
-            Work::Dead => _ = tasks.spawn(client().run(consume::reject)),
-            Work::Pair | Work::Expiring | Work::Definitions => {}
+            Work::Queue | Work::Priority if plan.has_consumers => {
+                _ = others.spawn(client(0).run(consume::again_and_again));
+            }
+            Work::Dead if plan.has_consumers => _ = others.spawn(client(0).run(consume::reject)),
+            Work::Shared if plan.has_consumers => _ = others.spawn(client(0).run(consume::share)),
+            Work::Emptied => {
+                others.spawn(client(0).run(empty::purge_and_delete));
+                others.spawn(client(0).run(consume::again_and_again));
+            }
+            Work::Definitions => {
+                others.spawn(client(0).run(define::declare_and_delete));
+                others.spawn(client(0).run(define::declare_exclusive));
+            }
+            Work::Policy => _ = others.spawn(client(0).run(policy::change)),
+            _ => {}
         }
     }
-    Ok(Clients { _tasks: tasks })
+    Ok(Clients { publishers, _others: others, stop })
 }
 
 pub(crate) async fn connect(uri: &str) -> Result<Connection> {
     Connection::connect(uri, ConnectionProperties::default()).await
 }
 
+async fn declare(channel: &Channel, work: Work, ledger: &Ledger) -> Result<()> {
+    for &queue in work.queues() {
+        ledger.declares(queue);
+        channel.queue_declare(queue.into(), QueueDeclareOptions::durable(), work.arguments(queue)).await?;
+        ledger.define(queue, |definition, now| definition.declared_ns = definition.declared_ns.min(now));
+    }
+    if work == Work::Alternate {
+        let options = || ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        let (fanout, direct) = (ExchangeKind::Fanout, ExchangeKind::Direct);
+        channel.exchange_declare(SECOND_EXCHANGE.into(), fanout, options(), FieldTable::default()).await?;
+        let alternate = table([("alternate-exchange", AMQPValue::LongString(SECOND_EXCHANGE.into()))]);
+        channel.exchange_declare(FIRST_EXCHANGE.into(), direct, options(), alternate).await?;
+        let (queue, binding) = (work.queues()[0], QueueBindOptions::default());
+        channel.queue_bind(queue.into(), SECOND_EXCHANGE.into(), "".into(), binding, FieldTable::default()).await?;
+    }
+    Ok(())
+}
+
+/// Behind all numbers used; the first of the first publisher.
+fn first_number(ledger: &Ledger, work: Work) -> u32 {
+    let behind = ledger.messages(work.name()).last_key_value().map_or(0, |(&last, _)| last + 1);
+    behind.next_multiple_of(work.publishers().max(1))
+}
+
 /// One client.
 struct Client {
     uri: String,
+    data: PathBuf,
     ledger: Ledger,
     work: Work,
+    /// Of the next message to be published.
+    next_number: u32,
+    /// Messages until the next pause.
+    burst: u32,
     plan: Plan,
+    /// Set when nothing more is to be published.
+    stop: Arc<AtomicBool>,
     random: StdRng,
 }
 
 impl Client {
-    /// Works until the broker is gone, which is how it is meant to end.
-    async fn run(mut self, work: impl AsyncFn(&mut Self) -> Result<()>) {
-        let _ = work(&mut self).await;
+    /// Works until it has done enough, or until the broker is gone: whether not that.
+    async fn run(mut self, work: impl AsyncFn(&mut Self) -> Result<()>) -> bool {
+        work(&mut self).await.is_ok()
+    }
+
+    async fn pause(&mut self) {
+        let pause_ms = self.random.random_range(0..=self.plan.pause_ms_max);
+        tokio::time::sleep(std::time::Duration::from_millis(pause_ms)).await;
     }
 }

@@ -14,6 +14,15 @@ const MESSAGE_BYTES_MAX_MAX: u64 = 512 << 20;
 /// Less than a page or two would have every message read back from disk.
 const MESSAGE_MEMORY_BYTES_MIN: u64 = 1 << 20;
 
+/// A smaller buffer is a file for every chunk.
+const WRITE_BUFFER_BYTES_MIN: u64 = 64 << 10;
+
+/// A larger one would take the memory of a small machine, several times over.
+const WRITE_BUFFER_BYTES_MAX: u64 = 1 << 30;
+
+/// Less is written out all the time; 0 would leave the size to the engine.
+const WAL_BYTES_MIN: u64 = 1 << 20;
+
 /// Less than the smallest frame twice over would stop deliveries after each message.
 const OUTBOX_BYTES_MIN: u64 = 16 * 1024;
 
@@ -64,6 +73,12 @@ pub(super) fn check(config: &Config, layers: &Figment) -> Result<(), ConfigError
         "at least amqp.message_bytes_max",
     )?;
     require(amqp.outbox_bytes >= OUTBOX_BYTES_MIN, "amqp.outbox_bytes", &format!("{OUTBOX_BYTES_MIN} or more"))?;
+    require(
+        (WRITE_BUFFER_BYTES_MIN..=WRITE_BUFFER_BYTES_MAX).contains(&config.store.write_buffer_bytes),
+        "store.write_buffer_bytes",
+        &format!("from {WRITE_BUFFER_BYTES_MIN} to {WRITE_BUFFER_BYTES_MAX}"),
+    )?;
+    require(config.store.wal_bytes >= WAL_BYTES_MIN, "store.wal_bytes", &format!("{WAL_BYTES_MIN} or more"))?;
     require(
         config.plugins.enabled.iter().all(|name| PLUGINS.contains(&name.as_str())),
         "plugins.enabled",

@@ -120,6 +120,10 @@ pub struct Store {
     pub sync: Sync,
     /// Start although something that had been stored cannot be read, and go on with what was stored before it.
     pub accept_damage: bool,
+    /// Messages that wait in memory to be written to a file, in bytes.
+    pub write_buffer_bytes: u64,
+    /// The write-ahead log, in bytes; from there on what only the log holds is written to files.
+    pub wal_bytes: u64,
 }
 
 /// When a publisher is told that its message is safe.
@@ -233,7 +237,7 @@ impl Default for Http {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { sync: Sync::Commit, accept_damage: false }
+        Self { sync: Sync::Commit, accept_damage: false, write_buffer_bytes: 16 << 20, wal_bytes: 64 << 20 }
     }
 }
 

@@ -115,6 +115,8 @@ fn write_watched(
         if failure.torn_bytes > 0 {
             done(failure.torn_bytes.min(data.len()));
         }
+        drop(files);
+        std::thread::sleep(failure.delay);
         return raw::fail(failure.errno) as ssize_t;
     }
     let room = watch.switches.room(before, offset, data.len() as u64) as usize;

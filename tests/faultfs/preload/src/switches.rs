@@ -1,6 +1,7 @@
 //! The test's switches, as the library sees them: the mapped file.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
 
 use leveret_faultfs::{Slot, layout, operations};
 use libc::c_int;
@@ -19,6 +20,8 @@ pub(crate) struct Failure {
     pub(crate) errno: c_int,
     /// How much of a write is done before.
     pub(crate) torn_bytes: usize,
+    /// How long a write takes before it fails.
+    pub(crate) delay: Duration,
 }
 
 impl Switches {
@@ -49,7 +52,7 @@ impl Switches {
     pub(crate) fn failure(&self, operation: u64, path: &str) -> Option<Failure> {
         if operation != operations::READ && self.get(Slot::ReadOnly) != 0 {
             self.slot(Slot::Hits).fetch_add(1, SeqCst);
-            return Some(Failure { errno: libc::EROFS, torn_bytes: 0 });
+            return Some(Failure { errno: libc::EROFS, torn_bytes: 0, delay: Duration::ZERO });
         }
         if self.get(Slot::Operations) & operation == 0 || !self.matches(path) {
             return None;
@@ -62,6 +65,7 @@ impl Switches {
             Failure {
                 errno: self.get(Slot::Errno) as c_int,
                 torn_bytes: if before == 1 { self.get(Slot::TornBytes) as usize } else { 0 },
+                delay: Duration::from_millis(self.get(Slot::DelayMs)),
             }
         })
     }

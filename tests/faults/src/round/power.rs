@@ -1,16 +1,22 @@
 //! Crashes at any operation of a recording.
 
 use std::io;
+use std::path::PathBuf;
 
 use leveret_faultfs::Disk as Replay;
 use leveret_faultfs::journal::{Entry, Operation, entries};
 use rand::RngExt;
 
-use super::{Round, Run};
+use super::{Outcome, Round, Run};
 use crate::kind::Kind;
+use crate::server::Started;
 
 /// Crashes of one recording.
 const CRASHES: usize = 12;
+/// Crashes of one recording that have others at the starts after them.
+const CRASHES_IN_A_ROW: usize = 6;
+/// How many those are at most.
+const IN_A_ROW_MAX: usize = 3;
 
 impl Run {
     /// Records a broker at work, and lets the power go, or the process end, at some points of that.
@@ -30,6 +36,50 @@ impl Run {
         Ok(rounds)
     }
 
+    /// The same, and the power goes again at some operation of the start after that.
+    pub(super) async fn power_losses_at_start(&mut self) -> io::Result<Vec<Round>> {
+        let disk = self.disk()?;
+        self.record(Some(&disk)).await?;
+        let journal = std::fs::read(&disk.journal)?;
+        let entries: Vec<Entry<'_>> = entries(&journal).collect();
+        let mut rounds = Vec::new();
+        for number in 1..=CRASHES_IN_A_ROW {
+            let point = self.random.random_range(0..=entries.len());
+            let mut replay = Replay::default();
+            entries[..point].iter().for_each(|entry| replay.apply(&entry.operation, &mut self.random));
+            let data = self.folder.path().join(format!("crash-{number}"));
+            replay.after_power_loss(&data, &mut self.random)?;
+            rounds.push(
+                self.crashes_at_start(data, format!("operation {point} of {}", entries.len()), until(&entries, point))
+                    .await?,
+            );
+        }
+        Ok(rounds)
+    }
+
+    async fn crashes_at_start(&mut self, mut data: PathBuf, mut what: String, until_ns: u64) -> io::Result<Round> {
+        for _ in 0..self.random.random_range(1..=IN_A_ROW_MAX) {
+            let disk = self.disk()?;
+            let mut replay = Replay::load(&data)?;
+            match self.start(&data, Some(&disk))? {
+                Started::Ready(server) => _ = tokio::task::block_in_place(|| server.kill())?,
+                Started::Refused(ended) => {
+                    let reason = super::last_lines(&ended.said);
+                    return Ok(self.round(what, Outcome::Failed(format!("does not start: {reason}"))));
+                }
+            }
+            let journal = std::fs::read(&disk.journal)?;
+            let entries: Vec<Entry<'_>> = entries(&journal).collect();
+            let point = self.random.random_range(0..=entries.len());
+            what += &format!(", then {point} of {}", entries.len());
+            entries[..point].iter().for_each(|entry| replay.apply(&entry.operation, &mut self.random));
+            data.set_extension(format!("{}", self.starts));
+            replay.after_power_loss(&data, &mut self.random)?;
+        }
+        let outcome = self.verify(&data, until_ns).await?;
+        Ok(self.round(what, outcome))
+    }
+
     /// The crash is before the operation of this number.
     async fn crash(&mut self, entries: &[Entry<'_>], point: usize, replay: &Replay<'_>) -> io::Result<Round> {
         let folder = self.folder.path().join(format!("crash.{point}"));
@@ -44,10 +94,9 @@ impl Run {
         } else {
             replay.after_power_loss(&folder, &mut self.random)?;
         }
-        let until_ns = point.checked_sub(1).map_or(0, |last| entries[last].time_ns);
-        let outcome = self.verify(&folder, until_ns).await?;
+        let outcome = self.verify(&folder, until(entries, point)).await?;
         let round = self.round(format!("operation {point} of {}", entries.len()), outcome);
-        if !matches!(round.outcome, super::Outcome::Failed(_)) {
+        if !matches!(round.outcome, Outcome::Failed(_)) {
             std::fs::remove_dir_all(&folder)?;
         }
         Ok(round)
@@ -71,6 +120,11 @@ impl Run {
         points.dedup();
         points
     }
+}
+
+/// What was promised by this time counts where the power goes before the operation of this number.
+fn until(entries: &[Entry<'_>], point: usize) -> u64 {
+    point.checked_sub(1).map_or(0, |last| entries[last].time_ns)
 }
 
 fn log_handle(entry: &Entry<'_>) -> Option<u64> {

@@ -1,10 +1,13 @@
-//! Consuming: acknowledging in transactions or not, taking back, rejecting.
+//! Consuming: acknowledging in transactions or not, taking back, rejecting, sharing a queue.
+
+use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::stream::select_all;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicNackOptions, BasicQosOptions};
 use lapin::types::FieldTable;
-use lapin::{Channel, Connection, Consumer, Result};
+use lapin::{Channel, Connection, Consumer, ErrorKind, Result};
 use rand::RngExt;
 
 use super::publish::number;
@@ -12,21 +15,26 @@ use super::{Client, connect};
 
 /// Deliveries settled together.
 const BATCH: usize = 20;
+/// Of so many batches, one is the last of its connection; what came after it goes back.
+const LEAVES: u32 = 20;
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+/// What consumers of one queue may have at a time, each.
+const PREFETCHES: [u16; 3] = [1, 10, 200];
 
 impl Client {
-    async fn consume(&self) -> Result<(Connection, Channel, Consumer)> {
-        let connection = connect(&self.uri).await?;
+    async fn consumer(&self, connection: &Connection, prefetch: u16) -> Result<(Channel, Consumer)> {
         let channel = connection.create_channel().await?;
-        channel.basic_qos(100, BasicQosOptions::default()).await?;
+        channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
         let (queue, arguments) = (self.work.queues()[0], FieldTable::default());
         let consumer = channel.basic_consume(queue.into(), "".into(), Default::default(), arguments).await?;
-        Ok((connection, channel, consumer))
+        Ok((channel, consumer))
     }
 
     fn number(&self, delivery: &Delivery) -> Option<u32> {
         let number = number(self.work.name(), &delivery.data);
-        if number.is_none() {
-            self.ledger.unexpected(format!("{}: a message that was never published was delivered", self.work.name()));
+        match number {
+            Some(number) => self.ledger.delivered(self.work.name(), number),
+            None => self.ledger.unexpected(format!("{}: what was never published was delivered", self.work.name())),
         }
         number
     }
@@ -34,7 +42,8 @@ impl Client {
 
 /// Takes batches: most are acknowledged, some go back.
 pub(super) async fn acknowledge(client: &mut Client) -> Result<()> {
-    let (_connection, channel, mut consumer) = client.consume().await?;
+    let connection = connect(&client.uri).await?;
+    let (channel, mut consumer) = client.consumer(&connection, 100).await?;
     if client.plan.is_transactional {
         channel.tx_select().await?;
     }
@@ -60,13 +69,33 @@ pub(super) async fn acknowledge(client: &mut Client) -> Result<()> {
             }
         }
         numbers.clear();
+        client.pause().await;
+        if client.random.random_ratio(1, LEAVES) {
+            // The client may wait for ever for the end of a connection that it has closed itself.
+            let _ = tokio::time::timeout(CLOSE_PATIENCE, connection.close(200, "leaving".into())).await;
+            break;
+        }
     }
     Ok(())
 }
 
+/// Does so although the queue goes away and comes back, or the consumer does.
+pub(super) async fn again_and_again(client: &mut Client) -> Result<()> {
+    loop {
+        match acknowledge(client).await {
+            // Its consumer was cancelled, or it found no queue.
+            Ok(()) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::ProtocolError(_)) => {}
+            Err(error) => return Err(error),
+        }
+        client.pause().await;
+    }
+}
+
 /// Rejects messages one by one; some go back first.
 pub(super) async fn reject(client: &mut Client) -> Result<()> {
-    let (_connection, channel, mut consumer) = client.consume().await?;
+    let connection = connect(&client.uri).await?;
+    let (channel, mut consumer) = client.consumer(&connection, 100).await?;
     while let Some(delivery) = consumer.next().await {
         let delivery = delivery?;
         let requeue = client.random.random_ratio(1, 8);
@@ -74,6 +103,28 @@ pub(super) async fn reject(client: &mut Client) -> Result<()> {
             client.ledger.settles(client.work.name(), &[number]);
         }
         channel.basic_nack(delivery.delivery_tag, BasicNackOptions { multiple: false, requeue }).await?;
+    }
+    Ok(())
+}
+
+/// Several consumers on one connection, each with a prefetch of its own; they acknowledge one by one.
+pub(super) async fn share(client: &mut Client) -> Result<()> {
+    let connection = connect(&client.uri).await?;
+    let mut consumers = Vec::new();
+    for prefetch in PREFETCHES {
+        let (channel, consumer) = client.consumer(&connection, prefetch).await?;
+        consumers.push(consumer.map(move |delivery| (channel.clone(), delivery)));
+    }
+    let mut deliveries = select_all(consumers);
+    while let Some((channel, delivery)) = deliveries.next().await {
+        let delivery = delivery?;
+        if let Some(number) = client.number(&delivery) {
+            client.ledger.settles(client.work.name(), &[number]);
+        }
+        channel.basic_ack(delivery.delivery_tag, BasicAckOptions::default()).await?;
+        if client.random.random_ratio(1, 50) {
+            client.pause().await;
+        }
     }
     Ok(())
 }

@@ -1,15 +1,19 @@
 //! Publishing: with confirms, and in transactions.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{BasicProperties, Confirmation, Result};
+use lapin::{BasicProperties, PublisherConfirm, Result};
 use rand::RngExt;
 
 use super::{Client, connect};
 
 /// Unconfirmed messages that a publisher may have.
 const WINDOW: usize = 200;
+/// Between two messages of a publisher that has sent enough.
+const TRICKLE: Duration = Duration::from_millis(10);
 
 /// What a message says: its work and number, and something that shows whether it is whole.
 pub(crate) fn body(work: &str, number: u32, bytes: usize) -> Vec<u8> {
@@ -33,58 +37,93 @@ fn filler(number: u32) -> u8 {
     (number % 251) as u8
 }
 
+/// A message about to be published.
+struct Message {
+    number: u32,
+    body: Vec<u8>,
+    properties: BasicProperties,
+}
+
 impl Client {
-    /// A message about to be published.
-    fn message(&self, number: u32, is_persistent: bool, bytes: usize) -> (Vec<u8>, BasicProperties) {
+    /// The next message; none when it has published enough.
+    async fn next_message(&mut self, is_persistent: bool) -> Option<Message> {
+        let bytes = self.next_bytes().await?;
+        let number = self.next_number;
+        self.next_number += self.work.publishers();
         self.ledger.sends(self.work.name(), number, is_persistent);
-        let properties = BasicProperties::default().with_delivery_mode(if is_persistent { 2 } else { 1 });
-        (body(self.work.name(), number, bytes), properties)
+        let mut properties = BasicProperties::default().with_delivery_mode(if is_persistent { 2 } else { 1 });
+        properties = properties.with_priority(self.work.priority(number));
+        if let Some(expiration_ms) = self.work.expiration_ms(number) {
+            properties = properties.with_expiration(expiration_ms.to_string().into());
+        }
+        Some(Message { number, body: body(self.work.name(), number, bytes), properties })
     }
 
-    /// The size of the next message; none when it has published enough.
-    fn next_bytes(&mut self) -> Option<usize> {
+    async fn next_bytes(&mut self) -> Option<usize> {
+        if self.stop.load(Relaxed) {
+            return None;
+        }
         let bytes = self.random.random_range(0..=self.plan.body_bytes_max);
-        self.plan.messages_max = self.plan.messages_max.checked_sub(1)?;
-        self.plan.published_bytes_max = self.plan.published_bytes_max.checked_sub(bytes)?;
+        let messages = self.plan.messages_max.checked_sub(1);
+        if let (Some(messages), Some(rest)) = (messages, self.plan.published_bytes_max.checked_sub(bytes)) {
+            (self.plan.messages_max, self.plan.published_bytes_max) = (messages, rest);
+            return Some(bytes);
+        }
+        if !self.plan.is_endless {
+            return None;
+        }
+        tokio::time::sleep(TRICKLE).await;
         Some(bytes)
     }
 
-    fn first_number(&self) -> u32 {
-        self.ledger.messages(self.work.name()).last_key_value().map_or(0, |(&last, _)| last + 1)
+    /// Whether it is time for a pause.
+    fn is_tired(&mut self) -> bool {
+        if self.burst == 0 {
+            self.burst = self.random.random_range(1..=self.plan.burst_max);
+            return true;
+        }
+        self.burst -= 1;
+        false
+    }
+
+    async fn confirmed(&self, number: u32, confirm: PublisherConfirm) -> Result<()> {
+        if confirm.await?.is_ack() {
+            self.ledger.confirmed(self.work.name(), number);
+        }
+        Ok(())
     }
 }
 
-/// Publishes to the first queue, with confirms.
+/// Publishes to the work's address, with confirms.
 pub(super) async fn confirmed(client: &mut Client) -> Result<()> {
     let connection = connect(&client.uri).await?;
     let channel = connection.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
-    let queue = client.work.queues()[0];
+    let (exchange, key) = client.work.address();
     let mut waiting = VecDeque::new();
-    let mut number = client.first_number();
-    while let Some(bytes) = client.next_bytes() {
+    loop {
         let is_persistent = client.random.random_bool(client.plan.persistent);
-        let (body, properties) = client.message(number, is_persistent, bytes);
+        let Some(message) = client.next_message(is_persistent).await else { break };
         let options = BasicPublishOptions::default();
-        let confirm = channel.basic_publish("".into(), queue.into(), options, &body, properties).await?;
-        waiting.push_back((number, confirm));
-        number += 1;
+        let sent =
+            channel.basic_publish(exchange.into(), key.into(), options, &message.body, message.properties).await?;
+        waiting.push_back((message.number, sent));
         if waiting.len() >= WINDOW
             && let Some((number, confirm)) = waiting.pop_front()
         {
-            note(client, number, &confirm.await?);
+            client.confirmed(number, confirm).await?;
+        }
+        if client.is_tired() {
+            for (number, confirm) in waiting.drain(..) {
+                client.confirmed(number, confirm).await?;
+            }
+            client.pause().await;
         }
     }
     for (number, confirm) in waiting {
-        note(client, number, &confirm.await?);
+        client.confirmed(number, confirm).await?;
     }
     Ok(())
-}
-
-fn note(client: &Client, number: u32, confirmation: &Confirmation) {
-    if confirmation.is_ack() {
-        client.ledger.confirmed(client.work.name(), number);
-    }
 }
 
 /// Publishes each message to both queues, a few in a transaction.
@@ -92,21 +131,20 @@ pub(super) async fn in_pairs(client: &mut Client) -> Result<()> {
     let connection = connect(&client.uri).await?;
     let channel = connection.create_channel().await?;
     channel.tx_select().await?;
-    let work = client.work;
-    let mut number = client.first_number();
     loop {
-        let first = number;
+        let mut numbers = Vec::new();
         for _ in 0..client.random.random_range(1..5) {
-            let Some(bytes) = client.next_bytes() else { return Ok(()) };
-            let (body, properties) = client.message(number, true, bytes);
-            for &queue in work.queues() {
-                let options = BasicPublishOptions::default();
-                let sent = channel.basic_publish("".into(), queue.into(), options, &body, properties.clone());
-                drop(sent.await?);
+            let Some(message) = client.next_message(true).await else { return Ok(()) };
+            for &queue in client.work.queues() {
+                let (options, properties) = (BasicPublishOptions::default(), message.properties.clone());
+                drop(channel.basic_publish("".into(), queue.into(), options, &message.body, properties).await?);
             }
-            number += 1;
+            numbers.push(message.number);
         }
         channel.tx_commit().await?;
-        (first..number).for_each(|number| client.ledger.confirmed(work.name(), number));
+        numbers.iter().for_each(|&number| client.ledger.confirmed(client.work.name(), number));
+        if client.is_tired() {
+            client.pause().await;
+        }
     }
 }

@@ -12,8 +12,15 @@ async fn broker_that_cannot_sync(prepare: impl AsyncFnOnce(&Client)) -> (Broker,
     let broker = Broker::start_on_faulty_disk(&[], |_| ()).await;
     let client = broker.client().await;
     prepare(&client).await;
-    let every_sync =
-        Fault { operations: operations::SYNC, errno: 5, pattern: "", nth: 1, lasting: true, torn_bytes: 0 };
+    let every_sync = Fault {
+        operations: operations::SYNC,
+        errno: 5,
+        pattern: "",
+        nth: 1,
+        lasting: true,
+        torn_bytes: 0,
+        delay_ms: 0,
+    };
     broker.disk().control.fail(&every_sync).unwrap();
     (broker, client)
 }

@@ -21,7 +21,7 @@ const INPUT_OUTPUT_ERROR: i32 = 5;
 
 /// The next of these operations fails, and only that.
 fn fault(operations: u64) -> Fault<'static> {
-    Fault { operations, errno: INPUT_OUTPUT_ERROR, pattern: "", nth: 1, lasting: false, torn_bytes: 0 }
+    Fault { operations, errno: INPUT_OUTPUT_ERROR, pattern: "", nth: 1, lasting: false, torn_bytes: 0, delay_ms: 0 }
 }
 
 const CHECKS: [&str; 4] = ["alarms", "local-alarms", "ready-to-serve-clients", "virtual-hosts"];

@@ -1,10 +1,12 @@
 //! A disk that fills up: publishers are blocked before it is full, consumers go on and free space, publishers go on. And
 //! what holds when it is full all the same.
 
+use std::collections::VecDeque;
+
 use futures_util::StreamExt;
 use lapin::Event;
 use lapin::options::{BasicAckOptions, BasicPublishOptions};
-use leveret_faultfs::{Control, Slot};
+use leveret_faultfs::{Control, Fault, Slot, operations};
 use leveret_tests::{Broker, Client, FaultyDisk, until, with_test_time, within};
 
 use super::failing_disk::end_by_publishing;
@@ -18,6 +20,8 @@ const FREE_LIMIT_BYTES: u64 = 256 << 20;
 const BODY_BYTES: usize = 100_000;
 /// More than the disk holds, several times.
 const COUNT: usize = 12_000;
+/// ENOSPC
+const NO_SPACE: i32 = 28;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn publishers_wait_before_it_is_full() {
@@ -101,6 +105,46 @@ async fn a_start_without_room_is_refused_and_loses_nothing() {
         broker.disk().control.set(Slot::CapacityBytes, 0).unwrap();
         broker.start_again().await;
         scene.look(&broker).await.must_be_none();
+    })
+    .await;
+}
+
+/// The log has its room already, files have none: the engine waits for some, and the write that finds its memory full
+/// waits with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_leaves_no_publisher_without_an_answer() {
+    with_test_time(async {
+        let small = ["--set", "store.write_buffer_bytes=65536"];
+        let mut broker = Broker::start_on_faulty_disk(&small, |_| ()).await;
+        let client = broker.client().await;
+        let queue = client.queue([]).await;
+        let no_room = Fault {
+            operations: operations::WRITE,
+            errno: NO_SPACE,
+            pattern: ".sst",
+            nth: 1,
+            lasting: true,
+            torn_bytes: 0,
+            delay_ms: 1000,
+        };
+        broker.disk().control.fail(&no_room).unwrap();
+        let channel = client.confirm_channel().await;
+        let body = vec![0; 20_000];
+        let mut waiting = VecDeque::new();
+        loop {
+            let (options, properties) = (BasicPublishOptions::default(), Client::persistent());
+            let sent = channel.basic_publish("".into(), queue.as_str().into(), options, &body, properties);
+            let Ok(confirm) = within("a publish", sent).await else { break };
+            waiting.push_back(confirm);
+            if waiting.len() > 200
+                && let Some(confirm) = waiting.pop_front()
+                && !within("an answer", confirm).await.is_ok_and(|answer| answer.is_ack())
+            {
+                break;
+            }
+        }
+        let status = until("the broker's end", async || broker.has_ended()).await;
+        assert!(!status.success());
     })
     .await;
 }
