@@ -27,28 +27,39 @@ class Memory(NamedTuple):
 
     anonymous: int
     resident: int
+    # The most that was ever resident.
+    peak: int
 
     @classmethod
     def of(cls, process):
         kibibytes = dict(re.findall(r"^(\w+):\s*(\d+) kB$", (process / "status").read_text(), re.MULTILINE))
-        return cls(*(int(kibibytes.get(key, 0)) * 1024 for key in ("RssAnon", "VmRSS")))
+        return cls(*(int(kibibytes.get(key, 0)) * 1024 for key in ("RssAnon", "VmRSS", "VmHWM")))
 
 
 class Broker:
     """A broker in a session of its own, on an empty folder."""
 
-    def __init__(self, name):
+    def __init__(self, name, *flags):
         self.name, self.port = name, free_port()
         self.folder = tempfile.mkdtemp(prefix=f"bench-{name}-")
         command, environment = self.leveret() if name == "leveret" else self.rabbitmq()
+        self.command, self.environment = [*command, *flags], environment
         self.log = open(os.path.join(self.folder, "log"), "wb")
-        self.process = subprocess.Popen(command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL,
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log, start_new_session=True)
         try:
             self.await_start()
         except BaseException:
             self.stop()
             raise
+
+    def crash(self):
+        """Ends the broker as a crash would. What it had is there when it is started again."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     def leveret(self):
         environment = {key: value for key, value in os.environ.items() if not key.startswith("LEVERET_")}
@@ -81,7 +92,7 @@ class Broker:
                 raise RuntimeError(f"{self.name} ended with {self.process.returncode}: {tail}")
             if self.speaks():
                 return
-            time.sleep(0.2)
+            time.sleep(0.02)
         raise RuntimeError(f"{self.name} does not answer")
 
     def speaks(self):

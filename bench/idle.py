@@ -66,8 +66,9 @@ def settled_memory(broker):
 
 
 def row(name, what, count, before, after):
-    mebibytes = (f"{old / 2**20:,.1f} / {new / 2**20:,.1f}" for old, new in zip(before, after))
-    each = (f"{(new - old) / count:,.0f}" for old, new in zip(before, after))
+    kinds = [(before.anonymous, after.anonymous), (before.resident, after.resident)]
+    mebibytes = (f"{old / 2**20:,.1f} / {new / 2**20:,.1f}" for old, new in kinds)
+    each = (f"{(new - old) / count:,.0f}" for old, new in kinds)
     return f"| {count:,} {what} | {name} | {' | '.join(mebibytes)} | {' | '.join(each)} |"
 
 

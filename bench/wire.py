@@ -1,19 +1,23 @@
-"""As much of AMQP 0-9-1 as it takes to be idle: open a connection with one channel, and declare queues.
+"""As much of AMQP 0-9-1 as it takes to be idle or a burden: open a connection with one channel, declare queues, begin a
+message without ending it, consume without reading or settling.
 
-Without a client library, so that ten thousand connections are as many sockets and little else, and that not every
-declaration has to wait for its answer.
+Without a client library, so that ten thousand connections are as many sockets and little else, that not every
+declaration has to wait for its answer, and that a client can behave as none should.
 """
 
 import socket
 import struct
+import time
 
 TIMEOUT = 120
 
-METHOD_FRAME, FRAME_END = 1, b"\xce"
+METHOD_FRAME, HEADER_FRAME, BODY_FRAME, FRAME_END = 1, 2, 3, b"\xce"
 START, START_OK, TUNE, TUNE_OK = (10, 10), (10, 11), (10, 30), (10, 31)
 OPEN, OPEN_OK, CLOSE = (10, 40), (10, 41), (10, 50)
 CHANNEL_OPEN, CHANNEL_OPEN_OK, CHANNEL_CLOSE = (20, 10), (20, 11), (20, 40)
 DECLARE, DECLARE_OK = (50, 10), (50, 11)
+CONSUME, CONSUME_OK, PUBLISH = (60, 20), (60, 21), (60, 40)
+NACK = (60, 120)
 PASSIVE, DURABLE, NO_WAIT = 0x01, 0x02, 0x10
 
 
@@ -30,8 +34,11 @@ def declaration(name, bits):
 
 
 def frame(channel, method, arguments):
-    payload = struct.pack(">HH", *method) + arguments
-    return struct.pack(">BHI", METHOD_FRAME, channel, len(payload)) + payload + FRAME_END
+    return raw_frame(METHOD_FRAME, channel, struct.pack(">HH", *method) + arguments)
+
+
+def raw_frame(kind, channel, payload):
+    return struct.pack(">BHI", kind, channel, len(payload)) + payload + FRAME_END
 
 
 class Connection:
@@ -75,6 +82,44 @@ class Connection:
         """Fails where there is no queue of this name."""
         self.socket.sendall(frame(1, DECLARE, declaration(name, PASSIVE)))
         self.expect(DECLARE_OK)
+
+    def begin_message(self, queue, size, part):
+        """Publishes the beginning of a message to a queue: so many bytes of its body, as far as the broker takes them."""
+        publish = struct.pack(">H", 0) + short_string("") + short_string(queue) + b"\0"
+        header = struct.pack(">HHQH", PUBLISH[0], 0, size, 0)
+        self.socket.sendall(frame(1, PUBLISH, publish) + raw_frame(HEADER_FRAME, 1, header))
+        body = raw_frame(BODY_FRAME, 1, bytes(100_000)) * (part // 100_000)
+        self.socket.setblocking(False)
+        try:
+            while body:
+                body = body[self.socket.send(body):]
+        except BlockingIOError:
+            pass
+        finally:
+            self.socket.settimeout(TIMEOUT)
+
+    def consume(self, queue):
+        """Has everything in a queue sent, to be settled."""
+        consume = struct.pack(">H", 0) + short_string(queue) + short_string("consumer") + b"\0" + struct.pack(">I", 0)
+        self.socket.sendall(frame(1, CONSUME, consume))
+        self.expect(CONSUME_OK)
+
+    def requeue_all(self):
+        """Puts everything back that was delivered so far."""
+        multiple_and_requeue = b"\x03"
+        self.socket.sendall(frame(1, NACK, struct.pack(">Q", 0) + multiple_and_requeue))
+
+    def read_for(self, seconds):
+        """Reads and forgets for so long; how many bytes."""
+        end, count = time.monotonic() + seconds, 0
+        while (left := end - time.monotonic()) > 0:
+            self.socket.settimeout(left)
+            try:
+                count += len(self.socket.recv(1 << 20))
+            except TimeoutError:
+                break
+        self.socket.settimeout(TIMEOUT)
+        return count
 
     def expect(self, method):
         """The arguments of the next method, which must be this one."""

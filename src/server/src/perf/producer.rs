@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use leveret_amqp::{Method, OwnedProperties, basic, confirm, encode_body, encode_header};
+use rand::RngExt;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +20,9 @@ use super::wire::{CHANNEL, Incoming, Wire};
 
 /// Publishes are gathered up to this size before they are written.
 const BATCH_BYTES: usize = 64 * 1024;
+
+/// Bodies repeat after about so many bytes: further apart than what is compressed together.
+const NOISE_BYTES: usize = 1024 * 1024;
 
 /// What `leveret perf` numbers its messages' bodies by: all that goes to one queue (fan-out: to the exchange).
 struct Stream {
@@ -54,7 +58,7 @@ pub(super) struct Producer {
     shared: Arc<Shared>,
     streams: Vec<Stream>,
     refused: Vec<Vec<u32>>,
-    body: Vec<u8>,
+    bodies: Bodies,
     window: usize,
     confirms: Confirms,
     latency: Latency,
@@ -78,7 +82,7 @@ impl Producer {
             shared,
             refused: vec![Vec::new(); streams.len()],
             streams,
-            body: vec![0; (options.size as usize).max(STAMP_BYTES)],
+            bodies: Bodies::new((options.size as usize).max(STAMP_BYTES)),
             window: options.confirm,
             confirms: Confirms::default(),
             latency: Latency::new(),
@@ -153,8 +157,9 @@ impl Producer {
         let sequence = stream.next;
         let head = &stream.heads[sequence as usize % stream.heads.len()];
         self.wire.output.extend_from_slice(head);
-        Stamp { run: self.shared.run, producer: self.index, sequence, sent_ns }.write(&mut self.body);
-        encode_body(CHANNEL, self.wire.frame_max(), &self.body, &mut self.wire.output);
+        let body = self.bodies.next();
+        Stamp { run: self.shared.run, producer: self.index, sequence, sent_ns }.write(body);
+        encode_body(CHANNEL, self.wire.frame_max(), body, &mut self.wire.output);
         stream.next += 1;
         self.sent += 1;
         self.left -= 1;
@@ -214,6 +219,28 @@ fn streams(options: &Options, index: usize) -> Vec<Stream> {
             Stream { queue, heads: keys.iter().map(|key| encode_head(options, key)).collect(), next: 0 }
         })
         .collect()
+}
+
+/// Bodies with nothing in them that could be compressed: brokers that compress what they write must not look better than
+/// they are.
+struct Bodies {
+    noise: Vec<u8>,
+    size: usize,
+    next: usize,
+}
+
+impl Bodies {
+    fn new(size: usize) -> Self {
+        let mut noise = vec![0; NOISE_BYTES + size];
+        rand::rng().fill(&mut noise[..]);
+        Self { noise, size, next: 0 }
+    }
+
+    fn next(&mut self) -> &mut [u8] {
+        let from = self.next;
+        self.next = if from + self.size < NOISE_BYTES { from + self.size } else { 0 };
+        &mut self.noise[from..from + self.size]
+    }
 }
 
 /// The frames of a message before its body; they are the same for all messages with one routing key.
