@@ -44,7 +44,7 @@ def queues(port, count):
         for begin in range(0, count, BATCH):
             connection.declare(names[begin:begin + BATCH])
         for name in (names[0], names[count // 2], names[-1]):
-            connection.check_declared(name)
+            connection.messages(name)
     yield
 
 

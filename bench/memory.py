@@ -44,13 +44,15 @@ class Load:
     def scaled(self, count):
         return max(1, int(count * self.scale))
 
-    def perf(self, *flags, keep=True):
+    def perf(self, *flags, keep=True, meanwhile=lambda process: None):
         uri = f"amqp://guest:guest@127.0.0.1:{self.broker.port}/"
         command = [LEVERET, "perf", "--uri", uri, "--format", "json", *map(str, flags), *(["--keep"] if keep else [])]
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=3600)
-        if ran.returncode:
-            raise RuntimeError(f"{' '.join(map(str, command))}: {ran.stderr[-500:]}")
-        return json.loads(ran.stdout)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            meanwhile(process)
+            result, errors = process.communicate(timeout=3600)
+        if process.returncode:
+            raise RuntimeError(f"{' '.join(map(str, command))}: {errors[-500:]}")
+        return json.loads(result)
 
     def publish(self, messages, *flags, size=100):
         flags = ("--consumers", 0, "--size", size, "--messages", self.scaled(messages), *flags)
@@ -58,8 +60,16 @@ class Load:
         self.note(f"published {result['publish_rate']:,.0f}/s")
 
     def drain(self, messages, *flags):
-        result = self.perf("--producers", 0, "--messages", self.scaled(messages), *flags)
-        self.note(f"drained {result['delivery_rate']:,.0f}/s")
+        count, seen = self.scaled(messages), []
+
+        def watch(process):
+            with Connection(self.broker.port) as connection:
+                while process.poll() is None:
+                    seen.append((time.monotonic(), connection.messages("leveret.perf.0")))
+                    time.sleep(0.01)
+
+        result = self.perf("--producers", 0, "--messages", count, *flags, meanwhile=watch)
+        self.note(f"drained {result['delivery_rate']:,.0f}/s, the last tenth at {tenths(seen, count):.2f} of the first's rate")
 
     def note(self, text):
         self.notes.append(text)
@@ -68,6 +78,19 @@ class Load:
         data = pathlib.Path(self.broker.folder, "data")
         size = sum(file.stat().st_blocks * 512 for file in data.rglob("*") if file.is_file())
         self.note(f"data folder {when} {size / MIB:,.0f} MiB")
+
+
+def tenths(seen, count):
+    """Of a queue that is emptied: how fast the last tenth of so many messages went, compared with the first."""
+    def when(left):
+        """When so many were left, between the looks before and after."""
+        late = next(index for index, (_, ready) in enumerate(seen) if ready <= left)
+        (early_at, more), (late_at, less) = seen[max(0, late - 1)], seen[late]
+        return late_at if more == less else early_at + (late_at - early_at) * (more - left) / (more - less)
+
+    first = when(count * 0.9) - when(count * 0.999)
+    last = when(count * 0.001) - when(count * 0.1)
+    return first / last
 
 
 def backlog(load, messages, *flags, size=100):
@@ -80,22 +103,17 @@ def backlog(load, messages, *flags, size=100):
 
 @load("10,000,000 persistent messages of 100 bytes in one queue; killed, started, consumed")
 def one_queue(load):
-    load.publish(10_000_000, *PERSISTENT)
+    count = 10_000_000
+    load.publish(count, *PERSISTENT)
     load.note_disk("full")
     load.note(f"peak before the kill {load.broker.memory().peak / MIB:,.0f} MiB")
     load.broker.crash()
     begin = time.monotonic()
     load.broker.start()
     with Connection(load.broker.port) as connection:
-        connection.consume("leveret.perf.0")
-        connection.receive(1)
+        connection.get("leveret.perf.0")
         load.note(f"first delivery {time.monotonic() - begin:.2f} s after the start")
-    tenth = 1_000_000
-    first = load.perf("--producers", 0, "--messages", load.scaled(tenth), *PERSISTENT)
-    load.drain(8 * tenth, *PERSISTENT)
-    last = load.perf("--producers", 0, "--messages", load.scaled(tenth), *PERSISTENT)
-    ratio = last["delivery_rate"] / first["delivery_rate"]
-    load.note(f"last tenth at {ratio:.2f} of the first's rate")
+    load.drain(count, *PERSISTENT)
     time.sleep(REST)
     load.note_disk("a minute after")
 
@@ -166,7 +184,7 @@ def incomplete(load):
 
 @load("one persistent message of 16 MiB to 1,000 durable queues")
 def large_fan_out(load):
-    durable = ("--durable", "--persistent", "--confirm", 1)
+    durable = ("--durable", "--persistent", "--confirm", 1, "--patience", 600)
     begin = time.monotonic()
     load.publish(1, "--pattern", "fan-out", "--queues", load.scaled(1000), *durable, size=16 * MIB - 1024)
     load.note(f"confirmed after {time.monotonic() - begin:.0f} s")
@@ -198,7 +216,6 @@ def steady(load):
 
 def measure(name, scale):
     title, drive = LOADS[name]
-    print(name, file=sys.stderr, flush=True)
     broker = Broker("leveret")
     try:
         load = Load(broker, scale)
@@ -222,12 +239,14 @@ def main():
     # A terminated run stops the broker that it has started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     allow_open_files(1000)
-    rows = [measure(name, options.scale) for name in options.only]
-    lines = ["| load | most MiB resident | MiB resident at the end | |", "|---|---:|---:|---|", *rows]
-    text = f"{provenance(['leveret'])}.\n\n" + "\n".join(lines)
-    print(text)
+    lines = [provenance(["leveret"]) + ".", "", "| load | most MiB resident | MiB resident at the end | |",
+             "|---|---:|---:|---|"]
+    print("\n".join(lines), flush=True)
+    for name in options.only:
+        lines.append(measure(name, options.scale))
+        print(lines[-1], flush=True)
     if options.update_readme:
-        readme.update("memory", text)
+        readme.update("memory", "\n".join(lines))
 
 
 if __name__ == "__main__":

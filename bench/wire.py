@@ -16,8 +16,8 @@ START, START_OK, TUNE, TUNE_OK = (10, 10), (10, 11), (10, 30), (10, 31)
 OPEN, OPEN_OK, CLOSE = (10, 40), (10, 41), (10, 50)
 CHANNEL_OPEN, CHANNEL_OPEN_OK, CHANNEL_CLOSE = (20, 10), (20, 11), (20, 40)
 DECLARE, DECLARE_OK = (50, 10), (50, 11)
-CONSUME, CONSUME_OK, PUBLISH = (60, 20), (60, 21), (60, 40)
-NACK = (60, 120)
+CONSUME, CONSUME_OK, PUBLISH, NACK = (60, 20), (60, 21), (60, 40), (60, 120)
+GET, GET_OK = (60, 70), (60, 71)
 PASSIVE, DURABLE, NO_WAIT = 0x01, 0x02, 0x10
 
 
@@ -78,10 +78,16 @@ class Connection:
         self.socket.sendall(b"".join(frames) + frame(1, DECLARE, declaration(last, DURABLE)))
         self.expect(DECLARE_OK)
 
-    def check_declared(self, name):
-        """Fails where there is no queue of this name."""
+    def messages(self, name):
+        """How many messages are ready in a queue, which must be there."""
         self.socket.sendall(frame(1, DECLARE, declaration(name, PASSIVE)))
-        self.expect(DECLARE_OK)
+        messages, _ = struct.unpack(">II", self.expect(DECLARE_OK)[-8:])
+        return messages
+
+    def get(self, queue):
+        """Takes a message, which must be there, until the connection ends."""
+        self.socket.sendall(frame(1, GET, struct.pack(">H", 0) + short_string(queue) + b"\0"))
+        self.expect(GET_OK)
 
     def begin_message(self, queue, size, part):
         """Publishes the beginning of a message to a queue: so many bytes of its body, as far as the broker takes them."""

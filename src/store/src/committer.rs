@@ -18,8 +18,8 @@ use crate::poison::Poison;
 use crate::statistics::Counters;
 use crate::writes::Writes;
 
-/// After so long without a commit, the log is told that the last one is synced.
-const NOTE_SYNC: Duration = Duration::from_millis(100);
+/// After so long without a commit, what the last ones left is synced, and the log is told so.
+const REST_AFTER: Duration = Duration::from_millis(100);
 
 /// What turns, readers and the committer share.
 pub(crate) struct Core {
@@ -58,33 +58,21 @@ impl Core {
         self.changed.notify_one();
     }
 
-    /// Waits until a commit is due. Returns whether the store is being closed.
-    fn wait_for_work(&self, unsynced_commits: bool) -> bool {
+    /// Waits until a commit is due, or until it is time to rest where `is_restless`.
+    fn wait_for_work(&self, unsynced_commits: bool, is_restless: bool) -> Work {
         let mut pending = self.pending.lock();
         loop {
             match pending.next(unsynced_commits, self.clock.now()) {
                 Next::Tell(safe) => MutexGuard::unlocked(&mut pending, || self.tell(safe)),
-                Next::Commit => return pending.closing,
+                Next::Commit => return Work::Commit { closing: pending.closing },
                 Next::WaitUntil(due) => _ = self.changed.wait_until(&mut pending, due),
-                Next::Wait if !self.has_sync_to_note() => self.changed.wait(&mut pending),
+                Next::Wait if !is_restless => self.changed.wait(&mut pending),
                 Next::Wait => {
-                    if self.changed.wait_for(&mut pending, NOTE_SYNC).timed_out() {
-                        MutexGuard::unlocked(&mut pending, || self.note_sync());
+                    if self.changed.wait_for(&mut pending, REST_AFTER).timed_out() {
+                        return Work::Rest;
                     }
                 }
             }
-        }
-    }
-
-    fn has_sync_to_note(&self) -> bool {
-        !self.engine.is_sync_noted() && self.poison.reason().is_none()
-    }
-
-    fn note_sync(&self) {
-        if self.has_sync_to_note()
-            && let Err(reason) = self.engine.note_sync()
-        {
-            self.poison.set(&reason);
         }
     }
 
@@ -109,6 +97,14 @@ impl Core {
 pub(crate) fn start(core: Arc<Core>) -> std::io::Result<JoinHandle<()>> {
     let mut committer = Committer::new(core);
     std::thread::Builder::new().name("leveret-commit".to_owned()).spawn(move || committer.run())
+}
+
+/// What the committer is woken for.
+enum Work {
+    /// A commit; the last one where the store is being closed.
+    Commit { closing: bool },
+    /// Nothing more seems to come.
+    Rest,
 }
 
 /// One commit on its way. Kept to use its memory again.
@@ -145,16 +141,48 @@ impl Committer {
 
     fn run(&mut self) {
         loop {
-            let closing = self.core.wait_for_work(self.has_unsynced_commits());
+            let closing = match self.core.wait_for_work(self.has_unsynced_commits(), self.is_restless()) {
+                Work::Commit { closing } => closing,
+                Work::Rest => {
+                    self.rest();
+                    continue;
+                }
+            };
             let outcome = catch_unwind(AssertUnwindSafe(|| self.commit(closing)));
             if let Err(panic) = outcome {
                 self.core.poison.set(&format!("a commit panicked: {}", panic_text(&*panic)));
             }
             self.tell();
             if closing && self.core.finish_closing() {
-                self.core.note_sync();
+                self.rest();
                 return;
             }
+        }
+    }
+
+    fn is_restless(&self) -> bool {
+        self.core.poison.reason().is_none() && (self.has_sync_to_catch_up() || !self.core.engine.is_sync_noted())
+    }
+
+    fn has_sync_to_catch_up(&self) -> bool {
+        self.core.sync == SyncMode::Commit && self.unsynced.anything
+    }
+
+    /// Syncs what nobody waits for, which would otherwise be at risk for as long as nothing happens, and has the log say
+    /// what is synced.
+    fn rest(&mut self) {
+        if !self.is_restless() {
+            return;
+        }
+        let mut outcome = Ok(());
+        if self.has_sync_to_catch_up() {
+            let started = self.core.clock.now();
+            outcome = self.core.engine.sync();
+            self.core.counters.written(0, true, self.core.clock.now() - started);
+            self.unsynced = Unsynced::default();
+        }
+        if let Err(reason) = outcome.and_then(|()| self.core.engine.note_sync()) {
+            self.core.poison.set(&reason);
         }
     }
 

@@ -5,7 +5,7 @@
 //! wake-up for each batch and memory for each idle queue.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     ops::Range,
     sync::{
         Arc,
@@ -79,7 +79,7 @@ pub(super) struct Core {
     pub(super) active: Option<ConsumerId>,
     pub(super) actions: Vec<Action>,
     /// What has died and was not moved yet.
-    dead: Vec<DeadLetters>,
+    dead: VecDeque<DeadLetters>,
     pub(super) wake_at_ms: u64,
     /// What the queue has in memory, as last said.
     memory_bytes: usize,
@@ -138,7 +138,7 @@ impl Queue {
                 consumers: BTreeMap::new(),
                 active: None,
                 actions: Vec::new(),
-                dead: Vec::new(),
+                dead: VecDeque::new(),
                 wake_at_ms: u64::MAX,
                 memory_bytes: 0,
             }),
@@ -270,12 +270,14 @@ impl Queue {
         self.apply(turn, Command::Relieve);
     }
 
-    /// Gives what has died to `deliver`, in the order in which it died: also what other turns that are still open let
-    /// die. All of them are in one commit, so that it does not matter which of them moves it.
-    pub(crate) fn move_dead_letters(&self, deliver: impl FnMut(DeadLetters)) {
+    /// Gives what died first to `deliver`. It may be what another turn, which is still open, let die; that turn then gets
+    /// what died in this one. Both are in one commit, so that it does not matter which of them moves what.
+    pub(crate) fn move_dead_letters(&self, deliver: impl FnOnce(DeadLetters)) {
         let _one_after_the_other = self.moving.lock();
-        let dead = std::mem::take(&mut self.core.lock().dead);
-        dead.into_iter().for_each(deliver);
+        let first = self.core.lock().dead.pop_front();
+        if let Some(first) = first {
+            deliver(first);
+        }
     }
 
     /// Ends the queue: its consumers are told, and nothing more is written for it.
@@ -333,7 +335,7 @@ impl Queue {
             Action::ActiveConsumer(active) => core.active = active,
             Action::Awaited { was, now } => turn.store.awaited(was, now),
             Action::DeadLetter { reason, runs } => {
-                core.dead.push(DeadLetters { reason, runs });
+                core.dead.push_back(DeadLetters { reason, runs });
                 turn.push(Work::DeadLetter(Arc::clone(self)));
             }
             Action::Deliver { consumer, runs } => self.deliver(core, consumer, runs),

@@ -53,7 +53,8 @@ impl Channel {
         refuse_default_exchange(name)?;
         self.permissions.check(step.session, Permission::Configure, Resource::Exchange(name))?;
         let vhost = &step.session.vhost;
-        let durable = vhost.exchange(name).is_ok_and(|exchange| exchange.durable);
+        // What is not there may have been deleted a moment ago, and be there again after a crash.
+        let durable = vhost.exchange(name).map_or(true, |exchange| exchange.durable);
         vhost.delete_exchange(step.turn, name, delete.if_unused)?;
         self.reply_to_change(exchange::DeleteOk, delete.no_wait, durable, step);
         Ok(())
@@ -84,12 +85,13 @@ impl Channel {
     /// Whether a binding outlives a restart: both of its ends do.
     pub(super) fn is_durable_binding(&self, binding: &Binding, step: &Step<'_, '_>) -> bool {
         let vhost = &step.session.vhost;
-        let is_durable = |name: &str| vhost.exchange(name).is_ok_and(|exchange| exchange.durable);
+        // What is not there may have been deleted a moment ago, and be there again after a crash.
+        let is_durable = |name: &str| vhost.exchange(name).map_or(true, |exchange| exchange.durable);
         is_durable(&binding.source)
             && match &binding.destination {
                 Destination::Exchange(name) => is_durable(name),
                 Destination::Queue(name) => {
-                    vhost.queue(name, step.session.connection_id).is_ok_and(|queue| queue.durable)
+                    vhost.queue(name, step.session.connection_id).map_or(true, |queue| queue.durable)
                 }
             }
     }

@@ -47,8 +47,9 @@ impl Channel {
                 let count = session.vhost.delete_queue(step.turn, &queue, delete.if_unused, delete.if_empty)?;
                 (count, queue.durable)
             }
-            // As in RabbitMQ, deleting what is not there succeeds.
-            Err(error) if error.code == ReplyCode::NotFound => (0, false),
+            // As in RabbitMQ, deleting what is not there succeeds; it may have been deleted a moment ago, by another
+            // connection that has no answer yet.
+            Err(error) if error.code == ReplyCode::NotFound => (0, true),
             Err(error) => return Err(error),
         };
         let delete_ok = queue::DeleteOk { message_count: wire_count(message_count) };

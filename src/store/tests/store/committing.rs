@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 use leveret_store::simulation::{self, Disk, Steps, Waits};
 use leveret_store::{Marks, Source, Store, SyncMode, Writes};
@@ -41,6 +42,20 @@ fn who_waits_until_nothing_can_be_lost_waits_for_syncs_of_chunks_and_the_catalog
     assert_eq!(syncs_for(|writes| writes.delete_chunk(LOG, 1)), 0);
     assert_eq!(syncs_for(|writes| writes.put_catalogue(vec![1], vec![1])), 1);
     assert_eq!(syncs_for(|writes| writes.delete_catalogue(vec![1])), 1);
+}
+
+#[test]
+fn what_nobody_waits_for_is_synced_when_nothing_more_comes() {
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory);
+    let (part, _) = Part::new();
+    part.change(&store, |writes| put(writes, LOG, 1..2));
+    let begun = Instant::now();
+    while store.statistics().syncs == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "never synced");
+        std::thread::yield_now();
+    }
+    assert_eq!(store.statistics().waiters, 0);
 }
 
 #[test]
