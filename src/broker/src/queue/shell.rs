@@ -341,7 +341,7 @@ impl Queue {
             Action::Expired => turn.push(Work::DeleteQueue(Arc::clone(self))),
             Action::Got(got) => effects.got = got,
             Action::Load { level, from_seq, bytes_max } => self.load(core, turn, level, from_seq, bytes_max),
-            Action::LoadDue { level, until_ms } => self.load_due(core, turn, level, until_ms),
+            Action::LoadDue { level, from, until_ms } => self.load_due(core, turn, level, from, until_ms),
             Action::Missing(count) => self.report_missing(count),
             Action::Purged(count) => effects.purged = count,
             Action::Resume(consumer) => {

@@ -236,7 +236,7 @@ impl State {
             Command::Consume(consumer) => self.consume(consumer, actions),
             Command::Get { no_ack } => self.get(now_ms, no_ack, actions),
             Command::Loaded { level, chunks } => self.loaded(level, &chunks, actions),
-            Command::LoadedDue { level, found, next_due_ms } => self.loaded_due(level, &found, next_due_ms, now_ms),
+            Command::LoadedDue { level, found, next_due_ms } => self.loaded_due(level, &found, next_due_ms),
             Command::Publish(arrivals) => self.publish(now_ms, &arrivals, actions),
             Command::Purge => self.purge(actions),
             Command::Relieve => self.relieve(),
