@@ -113,6 +113,8 @@ pub enum Command {
     Touch,
     /// A time asked for by [`Action::WakeAt`] has passed.
     Tick,
+    /// What is over goes, as with every command: said before one that is not to find it there.
+    Expire,
     /// Policies have changed.
     Configure(Settings),
     /// The answer to [`Action::Load`]: the chunks from the sequence number asked for, in order and without omission.

@@ -29,6 +29,12 @@ impl State {
         }
     }
 
+    /// Whether something may be over.
+    pub(crate) fn is_due(&self, now_ms: u64) -> bool {
+        let ttl_ms = self.settings.ttl_ms;
+        self.levels.iter().any(|level| level.next_due_ms(ttl_ms) <= now_ms)
+    }
+
     /// Whether something in the store has to be read because it is over.
     pub(super) fn is_overdue_on_disk(&self, now_ms: u64) -> bool {
         self.overdue.is_some() || self.levels.iter().any(|level| level.wants_due_index(now_ms))
