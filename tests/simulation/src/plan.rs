@@ -41,7 +41,7 @@ pub struct Plan {
 }
 
 /// What a seed has switched on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Features {
     /// Queues expire messages.
     pub ttl: bool,
@@ -213,39 +213,19 @@ impl Features {
             attempts: on(),
             transient: on(),
         };
-        features.keep_foretellable(rng);
+        if !features.keeps_order() && features.limits && features.dead_letters {
+            // It is not certain which of the dead letters a queue of limited length keeps.
+            (features.limits, features.dead_letters) = (rng.random(), rng.random());
+            features.dead_letters &= !features.limits;
+        }
         features
     }
 
-    /// Leaves out what cannot be foretold where some messages are on disk, one or the other:
-    ///
-    /// * those that have an expiration of their own may go some milliseconds late, since the index of due times is read
-    ///   anew only after a commit or a while;
-    /// * those that are over by the queue's TTL and have yet to be read count when a queue judges whether it has room;
-    /// * dead letters that fall due together come in no certain order, so it is not certain which of them a queue of
-    ///   limited length keeps.
-    fn keep_foretellable(&mut self, rng: &mut StdRng) {
-        if self.keeps_order() {
-            return;
-        }
-        let is_first = rng.random_bool(0.5);
-        if self.expiration && is_first {
-            (self.paging, self.restarts) = (false, false);
-            return;
-        }
-        self.expiration = false;
-        if self.limits && (self.ttl || self.dead_letters) {
-            (self.limits, self.ttl) = (is_first, self.ttl && !is_first);
-        }
-        if self.limits && self.dead_letters {
-            (self.paging, self.restarts) = (false, false);
-        }
-    }
-
-    /// Whether messages that die by one command do so in the order of the queue: they are all in memory.
+    /// Whether messages that die by one command do so in the order of the queue. Those that fall due by an expiration of
+    /// their own, and those of several levels, do only where they are all in memory.
     #[must_use]
     pub fn keeps_order(&self) -> bool {
-        !self.paging && !self.restarts
+        !self.expiration && !self.priorities || !self.paging && !self.restarts
     }
 }
 
@@ -301,7 +281,9 @@ fn draw_queue(
         quorum,
         max_priority: (features.priorities && !quorum && rng.random_bool(0.6)).then(|| rng.random_range(1..=3)),
         single_active: features.consumers && rng.random_bool(0.2),
-        ttl_ms: (features.ttl && rng.random_bool(0.6)).then(|| rng.random_range(0..200)),
+        // With a TTL of 0, which of the dead letters is delivered depends on their order.
+        ttl_ms: (features.ttl && rng.random_bool(0.6))
+            .then(|| rng.random_range(0..200).max(u64::from(!features.keeps_order()))),
         expires_ms: (features.fleeting && rng.random_bool(0.2)).then(|| rng.random_range(1..500)),
         delivery_limit: (features.attempts && rng.random_bool(0.6)).then(|| rng.random_range(0..3)),
         ..QueuePlan::default()

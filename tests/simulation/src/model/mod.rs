@@ -46,6 +46,9 @@ pub(crate) struct Model {
     violation: Option<String>,
 }
 
+/// Messages that died by one command, each with the reason.
+type Letters = Vec<(DeadLetterReason, Message)>;
+
 /// Which command of which queue has caused follow-up work.
 #[derive(Clone, Debug)]
 struct Source {
@@ -155,8 +158,9 @@ impl Model {
             match work {
                 Work::Delete => self.delete_queue(source.queue),
                 Work::DeadLetters(reason, messages) => {
-                    let letters = self.with_alike(&source, reason, messages);
-                    self.move_dead(&source.plan, letters, &order);
+                    for letters in self.with_those_of_queue(&source, reason, messages) {
+                        self.move_dead(&source.plan, letters, &order);
+                    }
                 }
             }
         }
@@ -222,33 +226,30 @@ impl Model {
         self.queues.values().flat_map(of_queue).find(|message| !is_found(message))
     }
 
-    /// The letters, and where their order is not known, all others that the same command has made. What was delivered on
-    /// arrival tells in which order they came.
-    fn with_alike(
+    /// The letters and all others that died in the queue in this turn, those of each command by themselves: they go
+    /// before what died elsewhere.
+    fn with_those_of_queue(
         &mut self,
         source: &Source,
         reason: DeadLetterReason,
         messages: Vec<Message>,
-    ) -> Vec<(DeadLetterReason, Message)> {
+    ) -> Vec<Letters> {
         let with_reason = |reason| move |message| (reason, message);
-        let mut letters: Vec<_> = messages.into_iter().map(with_reason(reason)).collect();
-        if self.keeps_order {
-            return letters;
+        let mut by_command: BTreeMap<u64, Letters> = BTreeMap::new();
+        by_command.entry(source.command).or_default().extend(messages.into_iter().map(with_reason(reason)));
+        for (other, work) in &mut self.work {
+            if let Work::DeadLetters(reason, messages) = work
+                && other.queue == source.queue
+            {
+                let letters = by_command.entry(other.command).or_default();
+                letters.extend(std::mem::take(messages).into_iter().map(with_reason(*reason)));
+            }
         }
-        let is_alike = |(other, _): &mut (Source, Work)| other.command == source.command;
-        while let Some((_, Work::DeadLetters(reason, messages))) = self.work.pop_front_if(is_alike) {
-            letters.extend(messages.into_iter().map(with_reason(reason)));
-        }
-        letters.sort_by_key(|(_, message)| self.first_seen(message.content.root).unwrap_or(usize::MAX));
-        letters
+        by_command.into_values().collect()
     }
 
-    fn move_dead(
-        &mut self,
-        plan: &QueuePlan,
-        letters: Vec<(DeadLetterReason, Message)>,
-        order: &impl Fn(&str, &[&str]) -> Vec<QueueId>,
-    ) {
+    /// Letters of one command.
+    fn move_dead(&mut self, plan: &QueuePlan, letters: Letters, order: &impl Fn(&str, &[&str]) -> Vec<QueueId>) {
         let Some(exchange) = &plan.dead_letter_exchange else { return };
         let rank = self.next_rank + 1;
         for (reason, dead) in letters {
@@ -269,11 +270,6 @@ impl Model {
                 self.act(id, |queue, act| queue.publish(vec![message], false, act));
             }
         }
-    }
-
-    fn first_seen(&self, root: u64) -> Option<usize> {
-        let places = self.seen.values().map(|seen| seen.iter().position(|seen| seen.root() == Some(root)));
-        places.flatten().min()
     }
 
     /// The queues that a dead letter goes to, in the order in which the broker takes them.

@@ -75,6 +75,7 @@ impl Queue {
 
     /// Takes new messages; those that it refuses.
     pub(crate) fn publish(&mut self, messages: Vec<Message>, is_granted: bool, act: &mut Act<'_>) -> Vec<Message> {
+        self.follow_up(act);
         let mut refused = Vec::new();
         let added: u64 = messages.iter().map(|message| message.content.bytes).sum();
         let (count, bytes) = self.ready();
@@ -118,9 +119,7 @@ impl Queue {
             None => {}
             Some((seen, remaining)) => {
                 act.violation = self.hand_out(&seen, no_ack).err();
-                // What is over and has yet to be read from disk may be counted.
-                let may_be_more = self.plan.ttl_ms.is_some() && remaining > ready - 1;
-                if act.violation.is_none() && remaining != ready - 1 && !may_be_more {
+                if act.violation.is_none() && remaining != ready - 1 {
                     act.violation = Some(format!("get tells of {remaining} more messages where {} are", ready - 1));
                 }
             }
