@@ -8,12 +8,12 @@ use leveret_simulation::{
 };
 use leveret_store::SyncMode;
 
-fn fanout(name: &str) -> ExchangePlan {
-    ExchangePlan { name: name.into(), kind: Kind::Fanout, durable: true, auto_delete: false, alternate: None }
+fn topic(name: &str) -> ExchangePlan {
+    ExchangePlan { name: name.into(), kind: Kind::Topic, durable: true, auto_delete: false, alternate: None }
 }
 
-fn binding(source: &str, queue: &str) -> BindingPlan {
-    BindingPlan { source: source.into(), destination: queue.into(), to_queue: true, key: "".into() }
+fn binding(source: &str, queue: &str, key: &str) -> BindingPlan {
+    BindingPlan { source: source.into(), destination: queue.into(), to_queue: true, key: key.into() }
 }
 
 fn queue(name: &str, ttl_ms: Option<u64>, dead_letter_exchange: Option<&str>) -> QueuePlan {
@@ -21,11 +21,12 @@ fn queue(name: &str, ttl_ms: Option<u64>, dead_letter_exchange: Option<&str>) ->
     QueuePlan { name: name.into(), durable: true, ttl_ms, dead_letter_exchange, ..QueuePlan::default() }
 }
 
-fn publish(queue: usize, count: usize) -> Step {
+/// To an exchange, or with none of that number to a queue.
+fn publish(exchange: usize, queue: usize, count: usize) -> Step {
     let message = Publication {
-        exchange: usize::MAX,
+        exchange,
         queue,
-        key: "".into(),
+        key: "first".into(),
         copies: Vec::new(),
         persistent: true,
         priority: None,
@@ -36,11 +37,12 @@ fn publish(queue: usize, count: usize) -> Step {
 }
 
 fn consume(queue: usize) -> Step {
-    Step::Consume { channel: 0, queue, no_ack: false, exclusive: false, priority: 0, prefetch: 3 }
+    Step::Consume { channel: 0, queue, no_ack: false, exclusive: false, priority: 0, prefetch: 5 }
 }
 
 /// A rejected message and such as lay there before it fall due in one millisecond. Their dead letters go to a queue with
-/// a TTL of 0, which delivers each as it comes, in the order of the queue where they died, and to another one.
+/// a TTL of 0, which delivers each as it comes, in the order of the queue where they died; two of them to another queue
+/// as well.
 #[test]
 fn what_falls_due_together_comes_in_order_to_each_queue() {
     let plan = Plan {
@@ -50,8 +52,13 @@ fn what_falls_due_together_comes_in_order_to_each_queue() {
             queue("waits", Some(84), Some("x-expired")),
             queue("now", Some(0), None),
         ],
-        exchanges: vec![fanout("x-rejected"), fanout("x-expired")],
-        bindings: vec![binding("x-rejected", "waits"), binding("x-expired", "rejects"), binding("x-expired", "now")],
+        exchanges: vec![topic("x-rejected"), topic("x-expired")],
+        bindings: vec![
+            binding("x-rejected", "waits", "#"),
+            binding("x-expired", "rejects", "first"),
+            binding("x-expired", "rejects", "rejects"),
+            binding("x-expired", "now", "#"),
+        ],
         channels: vec![Mode::Confirm],
         features: Features { ttl: true, dead_letters: true, restarts: true, ..Features::default() },
         sizing: Sizing::default(),
@@ -68,9 +75,11 @@ fn what_falls_due_together_comes_in_order_to_each_queue() {
         Step::Bind { channel: 0, binding: 0 },
         Step::Bind { channel: 0, binding: 1 },
         Step::Bind { channel: 0, binding: 2 },
+        Step::Bind { channel: 0, binding: 3 },
         consume(0),
-        publish(0, 2),
-        publish(1, 3),
+        publish(usize::MAX, 0, 2),
+        publish(0, 0, 1),
+        publish(usize::MAX, 1, 2),
         Step::Mail { connection: 0, count: usize::MAX },
         Step::Settle { channel: 0, delivery: 1, multiple: false, how: How::Reject },
         consume(2),
