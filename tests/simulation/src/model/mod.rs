@@ -4,6 +4,7 @@
 //! commits or locks; what is durable it knows as a copy of itself, made whenever the committer takes its cut. After a
 //! crash it is the copy that belongs to the last batch found on the disk: so it is exact about what comes back.
 
+mod dead_letters;
 mod message;
 mod queue;
 mod seen;
@@ -14,7 +15,7 @@ use std::{
     sync::Arc,
 };
 
-use leveret_broker::queue::{DeadLetterReason, Position};
+use leveret_broker::queue::Position;
 
 pub(crate) use message::{Content, Message, texts};
 pub(crate) use queue::{Consumer, Queue, Settled, Work};
@@ -22,6 +23,7 @@ pub(crate) use seen::Seen;
 pub(crate) use topology::Topology;
 
 use crate::plan::{Name, QueuePlan};
+use dead_letters::Source;
 use queue::Act;
 
 /// The broker's id of a queue.
@@ -44,17 +46,6 @@ pub(crate) struct Model {
     next_copy: u64,
     next_rank: u64,
     violation: Option<String>,
-}
-
-/// Messages that died by one command, each with the reason.
-type Letters = Vec<(DeadLetterReason, Message)>;
-
-/// Which command of which queue has caused follow-up work.
-#[derive(Clone, Debug)]
-struct Source {
-    queue: QueueId,
-    plan: QueuePlan,
-    command: u64,
 }
 
 impl Model {
@@ -224,62 +215,6 @@ impl Model {
             found.contains(&message.copy) || message.content.ancestors.iter().any(|copy| found.contains(copy))
         };
         self.queues.values().flat_map(of_queue).find(|message| !is_found(message))
-    }
-
-    /// The letters and all others that died in the queue in this turn, those of each command by themselves: they go
-    /// before what died elsewhere.
-    fn with_those_of_queue(
-        &mut self,
-        source: &Source,
-        reason: DeadLetterReason,
-        messages: Vec<Message>,
-    ) -> Vec<Letters> {
-        let with_reason = |reason| move |message| (reason, message);
-        let mut by_command: BTreeMap<u64, Letters> = BTreeMap::new();
-        by_command.entry(source.command).or_default().extend(messages.into_iter().map(with_reason(reason)));
-        for (other, work) in &mut self.work {
-            if let Work::DeadLetters(reason, messages) = work
-                && other.queue == source.queue
-            {
-                let letters = by_command.entry(other.command).or_default();
-                letters.extend(std::mem::take(messages).into_iter().map(with_reason(*reason)));
-            }
-        }
-        by_command.into_values().collect()
-    }
-
-    /// Letters of one command.
-    fn move_dead(&mut self, plan: &QueuePlan, letters: Letters, order: &impl Fn(&str, &[&str]) -> Vec<QueueId>) {
-        let Some(exchange) = &plan.dead_letter_exchange else { return };
-        let rank = self.next_rank + 1;
-        for (reason, dead) in letters {
-            let mut content = dead.content.died(dead.copy, &plan.name, reason, self.now_ms);
-            content.exchange = Arc::clone(exchange);
-            content.is_promised &= plan.keeps(content.persistent);
-            if let Some(key) = &plan.dead_letter_key {
-                content.key = Arc::clone(key);
-                content.copies = Vec::new();
-            }
-            let targets = self.targets(&content, order);
-            let content = Arc::new(content);
-            for id in targets {
-                let mut message = self.message(Arc::clone(&content));
-                if !self.keeps_order {
-                    message.rank = rank;
-                }
-                self.act(id, |queue, act| queue.publish(vec![message], false, act));
-            }
-        }
-    }
-
-    /// The queues that a dead letter goes to, in the order in which the broker takes them.
-    fn targets(&self, content: &Content, order: &impl Fn(&str, &[&str]) -> Vec<QueueId>) -> Vec<QueueId> {
-        let names = self.topology.route(&content.exchange, &content.keys()).unwrap_or_default();
-        let wanted = names.iter().filter(|name| !content.goes_round(name)).filter_map(|name| self.queue_id(name));
-        let mut wanted: Vec<_> = wanted.collect();
-        let order = order(&content.exchange, &content.keys());
-        wanted.sort_by_key(|id| order.iter().position(|other| other == id));
-        wanted
     }
 }
 
