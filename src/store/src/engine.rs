@@ -29,8 +29,8 @@ pub(crate) trait Engine: Send + Sync {
     /// The chunk named `first_seq`, but for transient ones.
     fn chunk(&self, log: LogId, first_seq: u64) -> Result<Option<StoredChunk>, StoreError>;
 
-    /// Due times from `from_ms` to `until_ms`, both included, and the chunks they belong to, soonest first.
-    fn due(&self, log: LogId, from_ms: u64, until_ms: u64, limit: usize) -> Result<Vec<(u64, u64)>, StoreError>;
+    /// See [`Store::read_due`](crate::Store::read_due).
+    fn due(&self, log: LogId, from: (u64, u64), until_ms: u64, limit: usize) -> Result<Vec<(u64, u64)>, StoreError>;
 
     /// The counters of all logs, in the order of queue and level.
     fn logs(&self) -> Result<Vec<(LogId, LogState)>, StoreError>;

@@ -31,7 +31,7 @@ impl Rocks {
     pub(crate) fn read_due(
         &self,
         log: LogId,
-        from_ms: u64,
+        from: (u64, u64),
         until_ms: u64,
         limit: usize,
     ) -> Result<Vec<(u64, u64)>, StoreError> {
@@ -39,7 +39,7 @@ impl Rocks {
         options.set_iterate_upper_bound(end_of_due(log, until_ms));
         let mut found = Vec::new();
         let mut entries = self.db.raw_iterator_cf_opt(self.family(Family::Due), options);
-        entries.seek(due_key(log, from_ms, 0));
+        entries.seek(due_key(log, from.0, from.1));
         while let (true, Some(key)) = (found.len() < limit, entries.key()) {
             found.push(parse_due_key(key)?);
             entries.next();

@@ -164,8 +164,8 @@ impl Engine for Rocks {
         self.read_chunk(log, first_seq)
     }
 
-    fn due(&self, log: LogId, from_ms: u64, until_ms: u64, limit: usize) -> Result<Vec<(u64, u64)>, StoreError> {
-        self.read_due(log, from_ms, until_ms, limit)
+    fn due(&self, log: LogId, from: (u64, u64), until_ms: u64, limit: usize) -> Result<Vec<(u64, u64)>, StoreError> {
+        self.read_due(log, from, until_ms, limit)
     }
 
     fn logs(&self) -> Result<Vec<(LogId, LogState)>, StoreError> {

@@ -84,36 +84,20 @@ impl Store {
         self.core.engine.chunk(log, first_seq)
     }
 
-    /// Due times up to and with `until_ms`, and the chunks they belong to, soonest first, at most `limit`.
+    /// Due times up to and with `until_ms`, in milliseconds since the Unix epoch, each with the first sequence number of
+    /// its chunk: from `from` on, soonest first, at most `limit`. Who knows that nothing before `from` is left should say
+    /// so: otherwise each call steps over what was deleted there.
     ///
     /// # Errors
     /// When the engine fails or a key is damaged.
-    pub fn read_due(&self, log: LogId, until_ms: u64, limit: usize) -> Result<Vec<(u64, u64)>, StoreError> {
-        self.read_due_from(log, 0, until_ms, limit)
-    }
-
-    /// As [`read_due`](Self::read_due), beginning at `from_ms`. Who knows that nothing before is left should say so:
-    /// otherwise each call steps over what was deleted there.
-    ///
-    /// # Errors
-    /// When the engine fails or a key is damaged.
-    pub fn read_due_from(
+    pub fn read_due(
         &self,
         log: LogId,
-        from_ms: u64,
+        from: (u64, u64),
         until_ms: u64,
         limit: usize,
     ) -> Result<Vec<(u64, u64)>, StoreError> {
-        self.core.engine.due(log, from_ms, until_ms, limit)
-    }
-
-    /// The soonest due time of a log, in milliseconds since the Unix epoch.
-    ///
-    /// # Errors
-    /// When the engine fails or the key is damaged.
-    pub fn next_due(&self, log: LogId) -> Result<Option<u64>, StoreError> {
-        let soonest = self.read_due(log, u64::MAX, 1)?;
-        Ok(soonest.first().map(|&(due_ms, _)| due_ms))
+        self.core.engine.due(log, from, until_ms, limit)
     }
 
     /// Begins a turn. Waits only while a commit is being cut.

@@ -68,8 +68,8 @@ pub(crate) struct Level {
     hint: Expiry,
     /// Lower bound of the due index for what is on disk only.
     disk_due_ms: u64,
-    /// Entries were found in the due index that go, or have gone, with a commit.
-    due_entries_pending: bool,
+    /// Entries of the due index before this one were read, and are not looked at again: due time and chunk.
+    due_from: (u64, u64),
     epoch: u64,
     durable_epoch: u64,
     /// Segments from here on may not have been written.
@@ -115,7 +115,7 @@ impl Level {
             segments_without_data: 0,
             hint: Expiry::NEVER,
             disk_due_ms: u64::MAX,
-            due_entries_pending: false,
+            due_from: (0, 0),
             epoch: FIRST_EPOCH + 1,
             durable_epoch: FIRST_EPOCH,
             unwritten_from: 0,

@@ -20,9 +20,9 @@ impl Queue {
         }
     }
 
-    pub(super) fn load_due(&self, core: &mut Core, turn: &Turn<'_>, level: u8, until_ms: u64) {
+    pub(super) fn load_due(&self, core: &mut Core, turn: &Turn<'_>, level: u8, from: (u64, u64), until_ms: u64) {
         let log = LogId { queue: self.id, level };
-        match find_due(turn.broker.store(), log, until_ms) {
+        match find_due(turn.broker.store(), log, from, until_ms) {
             Ok((found, next_due_ms)) => {
                 let command = Command::LoadedDue { level, found, next_due_ms };
                 core.state.apply(turn.now_ms, command, &mut core.actions);
@@ -52,14 +52,19 @@ impl Queue {
     }
 }
 
-fn find_due(store: &Store, log: LogId, until_ms: u64) -> Result<(Vec<DueChunk>, Option<u64>), StoreError> {
+fn find_due(
+    store: &Store,
+    log: LogId,
+    from: (u64, u64),
+    until_ms: u64,
+) -> Result<(Vec<DueChunk>, Option<u64>), StoreError> {
     let mut found = Vec::new();
-    for (due_ms, first_seq) in store.read_due(log, until_ms, DUE_CHUNKS_MAX)? {
+    for (due_ms, first_seq) in store.read_due(log, from, until_ms, DUE_CHUNKS_MAX)? {
         let chunk = store.read_chunk(log, first_seq)?;
         found.push(DueChunk { due_ms, first_seq, chunk });
     }
-    let next_due_ms = if found.is_empty() { store.next_due(log)? } else { None };
-    Ok((found, next_due_ms))
+    let next = if found.is_empty() { store.read_due(log, from, u64::MAX, 1)? } else { Vec::new() };
+    Ok((found, next.first().map(|(due_ms, _)| *due_ms)))
 }
 
 /// Chunks with expired messages taken up in one step; the state asks again while there are more.

@@ -312,15 +312,23 @@ impl Queue {
         let core = &mut *core;
         let mut effects = Effects::default();
         core.state.share_memory(self.memory.share());
+        if matches!(command, Command::Publish(_) | Command::Get { .. }) && core.state.is_due(turn.now_ms) {
+            // What is over, and may have to be read first, takes no room from what comes and is not among what remains.
+            self.step(core, turn, Command::Expire, &mut effects);
+        }
+        self.step(core, turn, command, &mut effects);
+        self.count_memory(core);
+        effects
+    }
+
+    fn step(self: &Arc<Self>, core: &mut Core, turn: &mut Turn<'_>, command: Command, effects: &mut Effects) {
         core.state.apply(turn.now_ms, command, &mut core.actions);
         // Carrying out an action may bring further ones (a page that was loaded brings deliveries): until none is left.
         while !core.actions.is_empty() {
             for action in std::mem::take(&mut core.actions) {
-                self.perform(core, turn, action, &mut effects);
+                self.perform(core, turn, action, effects);
             }
         }
-        self.count_memory(core);
-        effects
     }
 
     fn count_memory(&self, core: &mut Core) {
@@ -343,7 +351,7 @@ impl Queue {
             Action::Expired => turn.push(Work::DeleteQueue(Arc::clone(self))),
             Action::Got(got) => effects.got = got,
             Action::Load { level, from_seq, bytes_max } => self.load(core, turn, level, from_seq, bytes_max),
-            Action::LoadDue { level, until_ms } => self.load_due(core, turn, level, until_ms),
+            Action::LoadDue { level, from, until_ms } => self.load_due(core, turn, level, from, until_ms),
             Action::Missing(count) => self.report_missing(count),
             Action::Purged(count) => effects.purged = count,
             Action::Resume(consumer) => {

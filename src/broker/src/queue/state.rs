@@ -234,9 +234,10 @@ impl State {
             Command::Close => self.close(actions),
             Command::Configure(settings) => self.configure(now_ms, settings),
             Command::Consume(consumer) => self.consume(consumer, actions),
+            Command::Expire => {}
             Command::Get { no_ack } => self.get(now_ms, no_ack, actions),
             Command::Loaded { level, chunks } => self.loaded(level, &chunks, actions),
-            Command::LoadedDue { level, found, next_due_ms } => self.loaded_due(level, &found, next_due_ms, now_ms),
+            Command::LoadedDue { level, found, next_due_ms } => self.loaded_due(level, &found, next_due_ms),
             Command::Publish(arrivals) => self.publish(now_ms, &arrivals, actions),
             Command::Purge => self.purge(actions),
             Command::Relieve => self.relieve(),

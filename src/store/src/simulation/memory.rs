@@ -63,9 +63,9 @@ impl Engine for Memory {
         value.map(|value| self.decode(Family::Chunks, log, first_seq, value)).transpose()
     }
 
-    fn due(&self, log: LogId, from_ms: u64, until_ms: u64, limit: usize) -> Result<Vec<(u64, u64)>, StoreError> {
+    fn due(&self, log: LogId, from: (u64, u64), until_ms: u64, limit: usize) -> Result<Vec<(u64, u64)>, StoreError> {
         self.disk.read(Family::Due, |due| {
-            due.range(due_key(log, from_ms, 0).to_vec()..end_of_due(log, until_ms))
+            due.range(due_key(log, from.0, from.1).to_vec()..end_of_due(log, until_ms))
                 .take(limit)
                 .map(|(key, _)| parse_due_key(key))
                 .collect()

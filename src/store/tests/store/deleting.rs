@@ -25,7 +25,7 @@ fn filled(directory: &TempDir) -> Store {
 /// Chunks, due times and whether there are counters.
 fn contents(store: &Store, log: LogId) -> (usize, usize, bool) {
     let chunks = store.read(log, 0, usize::MAX).unwrap();
-    let due = store.read_due(log, u64::MAX, 9).unwrap();
+    let due = store.read_due(log, (0, 0), u64::MAX, 9).unwrap();
     (chunks.len(), due.len(), store.logs().unwrap().iter().any(|(found, _)| *found == log))
 }
 

@@ -57,10 +57,10 @@ fn the_last_log_of_all_can_be_read() {
         writes.put_due(last, u64::MAX, u64::MAX);
     });
     assert_eq!(seqs(&store.read(last, 2, 1).unwrap()), [[1, 2]]);
-    assert_eq!(store.read_due(last, u64::MAX, 9).unwrap(), [(u64::MAX, u64::MAX)]);
+    assert_eq!(store.read_due(last, (0, 0), u64::MAX, 9).unwrap(), [(u64::MAX, u64::MAX)]);
     commit(&store, |writes| writes.delete_queue(last.queue));
     assert!(store.read(last, 0, 1).unwrap().is_empty());
-    assert_eq!(store.next_due(last).unwrap(), None);
+    assert_eq!(store.read_due(last, (0, 0), u64::MAX, 9).unwrap(), []);
 }
 
 #[test]
@@ -94,17 +94,18 @@ fn due_times_are_read_in_order() {
             writes.put_due(LOG, due_ms, first_seq);
         }
     });
-    assert_eq!(store.read_due(LOG, 299, 10).unwrap(), []);
-    assert_eq!(store.read_due(LOG, 500, 10).unwrap(), [(300, 2), (300, 9), (500, 1)]);
-    assert_eq!(store.read_due(LOG, u64::MAX, 2).unwrap(), [(300, 2), (300, 9)]);
-    assert_eq!(store.read_due_from(LOG, 301, u64::MAX, 9).unwrap(), [(500, 1), (1 << 62, 4)]);
-    assert_eq!(store.next_due(LOG).unwrap(), Some(300));
+    assert_eq!(store.read_due(LOG, (0, 0), 299, 10).unwrap(), []);
+    assert_eq!(store.read_due(LOG, (0, 0), 500, 10).unwrap(), [(300, 2), (300, 9), (500, 1)]);
+    assert_eq!(store.read_due(LOG, (0, 0), u64::MAX, 2).unwrap(), [(300, 2), (300, 9)]);
+    assert_eq!(store.read_due(LOG, (300, 3), u64::MAX, 9).unwrap(), [(300, 9), (500, 1), (1 << 62, 4)]);
+    assert_eq!(store.read_due(LOG, (300, 9), 500, 9).unwrap(), [(300, 9), (500, 1)]);
+    assert_eq!(store.read_due(LOG, (300, 10), 499, 9).unwrap(), []);
     commit(&store, |writes| {
         writes.delete_due(LOG, 300, 2);
         writes.delete_due(LOG, 300, 9);
     });
-    assert_eq!(store.next_due(LOG).unwrap(), Some(500));
-    assert_eq!(store.next_due(LogId { queue: 1, level: 1 }).unwrap(), None);
+    assert_eq!(store.read_due(LOG, (0, 0), 500, 9).unwrap(), [(500, 1)]);
+    assert_eq!(store.read_due(LogId { queue: 1, level: 1 }, (0, 0), u64::MAX, 9).unwrap(), []);
 }
 
 #[test]
@@ -156,7 +157,7 @@ fn damaged_values_are_errors_that_name_them() {
     let found = error(open(&directory).logs().map(drop));
     assert!(found.contains("logs of queue 7, level 0") && found.contains("left over"), "{found}");
     damage("due", "000000000000000700aa", &[]);
-    let found = error(open(&directory).next_due(LOG).map(drop));
+    let found = error(open(&directory).read_due(LOG, (0, 0), u64::MAX, 1).map(drop));
     assert_eq!(found, "due has a key that is none: 000000000000000700aa");
 }
 

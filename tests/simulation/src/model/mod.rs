@@ -4,6 +4,7 @@
 //! commits or locks; what is durable it knows as a copy of itself, made whenever the committer takes its cut. After a
 //! crash it is the copy that belongs to the last batch found on the disk: so it is exact about what comes back.
 
+mod dead_letters;
 mod message;
 mod queue;
 mod seen;
@@ -14,7 +15,7 @@ use std::{
     sync::Arc,
 };
 
-use leveret_broker::queue::{DeadLetterReason, Position};
+use leveret_broker::queue::Position;
 
 pub(crate) use message::{Content, Message, texts};
 pub(crate) use queue::{Consumer, Queue, Settled, Work};
@@ -22,6 +23,7 @@ pub(crate) use seen::Seen;
 pub(crate) use topology::Topology;
 
 use crate::plan::{Name, QueuePlan};
+use dead_letters::Source;
 use queue::Act;
 
 /// The broker's id of a queue.
@@ -44,14 +46,6 @@ pub(crate) struct Model {
     next_copy: u64,
     next_rank: u64,
     violation: Option<String>,
-}
-
-/// Which command of which queue has caused follow-up work.
-#[derive(Clone, Debug)]
-struct Source {
-    queue: QueueId,
-    plan: QueuePlan,
-    command: u64,
 }
 
 impl Model {
@@ -155,8 +149,9 @@ impl Model {
             match work {
                 Work::Delete => self.delete_queue(source.queue),
                 Work::DeadLetters(reason, messages) => {
-                    let letters = self.with_alike(&source, reason, messages);
-                    self.move_dead(&source.plan, letters, &order);
+                    for letters in self.with_those_of_queue(&source, reason, messages) {
+                        self.move_dead(&source.plan, letters, &order);
+                    }
                 }
             }
         }
@@ -220,70 +215,6 @@ impl Model {
             found.contains(&message.copy) || message.content.ancestors.iter().any(|copy| found.contains(copy))
         };
         self.queues.values().flat_map(of_queue).find(|message| !is_found(message))
-    }
-
-    /// The letters, and where their order is not known, all others that the same command has made. What was delivered on
-    /// arrival tells in which order they came.
-    fn with_alike(
-        &mut self,
-        source: &Source,
-        reason: DeadLetterReason,
-        messages: Vec<Message>,
-    ) -> Vec<(DeadLetterReason, Message)> {
-        let with_reason = |reason| move |message| (reason, message);
-        let mut letters: Vec<_> = messages.into_iter().map(with_reason(reason)).collect();
-        if self.keeps_order {
-            return letters;
-        }
-        let is_alike = |(other, _): &mut (Source, Work)| other.command == source.command;
-        while let Some((_, Work::DeadLetters(reason, messages))) = self.work.pop_front_if(is_alike) {
-            letters.extend(messages.into_iter().map(with_reason(reason)));
-        }
-        letters.sort_by_key(|(_, message)| self.first_seen(message.content.root).unwrap_or(usize::MAX));
-        letters
-    }
-
-    fn move_dead(
-        &mut self,
-        plan: &QueuePlan,
-        letters: Vec<(DeadLetterReason, Message)>,
-        order: &impl Fn(&str, &[&str]) -> Vec<QueueId>,
-    ) {
-        let Some(exchange) = &plan.dead_letter_exchange else { return };
-        let rank = self.next_rank + 1;
-        for (reason, dead) in letters {
-            let mut content = dead.content.died(dead.copy, &plan.name, reason, self.now_ms);
-            content.exchange = Arc::clone(exchange);
-            content.is_promised &= plan.keeps(content.persistent);
-            if let Some(key) = &plan.dead_letter_key {
-                content.key = Arc::clone(key);
-                content.copies = Vec::new();
-            }
-            let targets = self.targets(&content, order);
-            let content = Arc::new(content);
-            for id in targets {
-                let mut message = self.message(Arc::clone(&content));
-                if !self.keeps_order {
-                    message.rank = rank;
-                }
-                self.act(id, |queue, act| queue.publish(vec![message], false, act));
-            }
-        }
-    }
-
-    fn first_seen(&self, root: u64) -> Option<usize> {
-        let places = self.seen.values().map(|seen| seen.iter().position(|seen| seen.root() == Some(root)));
-        places.flatten().min()
-    }
-
-    /// The queues that a dead letter goes to, in the order in which the broker takes them.
-    fn targets(&self, content: &Content, order: &impl Fn(&str, &[&str]) -> Vec<QueueId>) -> Vec<QueueId> {
-        let names = self.topology.route(&content.exchange, &content.keys()).unwrap_or_default();
-        let wanted = names.iter().filter(|name| !content.goes_round(name)).filter_map(|name| self.queue_id(name));
-        let mut wanted: Vec<_> = wanted.collect();
-        let order = order(&content.exchange, &content.keys());
-        wanted.sort_by_key(|id| order.iter().position(|other| other == id));
-        wanted
     }
 }
 

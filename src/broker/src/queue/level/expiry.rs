@@ -13,7 +13,6 @@ use crate::queue::{DeliveryRun, totals::Expiry};
 /// One search for expired messages over the levels of a queue.
 #[derive(Debug)]
 pub(crate) struct ExpiryPass {
-    pub(crate) now_ms: u64,
     /// Whatever is due before this is over.
     pub(crate) before_ms: u64,
     pub(crate) ttl_ms: Option<u64>,
@@ -32,6 +31,11 @@ impl Level {
     /// Whether the store's due index is to be asked.
     pub(crate) fn wants_due_index(&self, now_ms: u64) -> bool {
         self.disk_due_ms <= now_ms
+    }
+
+    /// The first entry of the store's due index that was not read yet.
+    pub(crate) fn due_from(&self) -> (u64, u64) {
+        self.due_from
     }
 
     /// Removes expired ready messages. Where the earliest are not in memory, the sequence number to load from.
@@ -95,14 +99,17 @@ impl Level {
             });
         }
         segment.floor = floor;
+        let is_never_due = floor.own_due_ms == u64::MAX && segment.unacked.count == 0;
         let key = segment.key;
+        if is_never_due && let Some(entry_ms) = segment.due_key_ms.take() {
+            self.move_due(key, Some(entry_ms), None);
+        }
         for part in expired {
             if pass.keeps_runs {
                 self.runs(part.clone(), &mut pass.runs);
             }
             self.discard(part);
         }
-        self.renew_due(key, pass.now_ms);
         floor
     }
 }

@@ -11,13 +11,6 @@ use crate::queue::{
     totals::Totals,
 };
 
-/// When an entry of the due index comes up whose messages are unacked, it is looked at again after this time: they
-/// cannot expire now, and the index must still know of them should the server crash.
-const UNACKED_DUE_AGAIN_MS: u64 = 10_000;
-
-/// Entries of the due index that were dealt with stay there until the next commit; they are not read again before.
-const DUE_AGAIN_MS: u64 = 20;
-
 impl Level {
     /// Takes chunks that were read from `from_seq` on. What lies between them is not there; nor is what was asked for
     /// if nothing came.
@@ -58,8 +51,9 @@ impl Level {
     }
 
     /// Takes chunks found through the due index. Their messages are expired like all others; here only the entries
-    /// are looked after.
-    pub(crate) fn load_due(&mut self, found: &[DueChunk], next_due_ms: Option<u64>, now_ms: u64) {
+    /// are looked after. An entry that was read stays where it is while its chunk is in memory, so that it is the first
+    /// to be found after a restart: what was unacked then is ready again, and may be over.
+    pub(crate) fn load_due(&mut self, found: &[DueChunk], next_due_ms: Option<u64>) {
         for entry in found {
             if let Some(chunk) = &entry.chunk {
                 self.take_due_chunk(chunk, entry.due_ms);
@@ -68,32 +62,18 @@ impl Level {
             if in_force_ms != Some(entry.due_ms) {
                 // The entry is stale, or the other one only a guess made when the chunk was read.
                 self.move_due(entry.first_seq, Some(entry.due_ms), in_force_ms);
+                self.note_change(self.spans.index_of(entry.first_seq));
             }
-            self.renew_due(entry.first_seq, now_ms);
         }
         self.settle_account();
-        self.due_entries_pending = !found.is_empty();
-        self.disk_due_ms = match found {
-            [] => next_due_ms.unwrap_or(u64::MAX),
-            _ => now_ms.saturating_add(DUE_AGAIN_MS),
-        };
-    }
-
-    /// Gives the chunk an entry in the due index that lies in the future, now that the one it has came up.
-    pub(super) fn renew_due(&mut self, key: u64, now_ms: u64) {
-        let Some(segment) = self.segment_of_chunk(key) else { return };
-        let due_key_ms = segment.due_key_ms;
-        if due_key_ms.is_none_or(|due_ms| due_ms > now_ms) || segment.floor.own_due_ms <= now_ms {
-            return;
+        match found.last() {
+            None => self.disk_due_ms = next_due_ms.unwrap_or(u64::MAX),
+            Some(last) => {
+                // There may be more.
+                self.due_from = (last.due_ms, last.first_seq.saturating_add(1));
+                self.disk_due_ms = 0;
+            }
         }
-        let of_unacked_ms = match segment.unacked.count {
-            0 => u64::MAX,
-            _ if segment.expiry.own_due_ms == u64::MAX => u64::MAX,
-            _ => segment.expiry.own_due_ms.max(now_ms.saturating_add(UNACKED_DUE_AGAIN_MS)),
-        };
-        let next_ms = Some(segment.floor.own_due_ms.min(of_unacked_ms)).filter(|due_ms| *due_ms != u64::MAX);
-        segment.due_key_ms = next_ms;
-        self.move_due(key, due_key_ms, next_ms);
     }
 
     /// The segments whose records are asked for before anything else can go on.
@@ -165,13 +145,13 @@ impl Level {
         if !self.is_stored(segment) || segment.has_data() && !may_drop_data {
             return;
         }
-        if !is_clean || !self.due_entry_is_early_enough(index) {
+        if !is_clean || !self.has_due_entry_in_time(index) {
             self.drop_data(index);
             return;
         }
         let Some(segment) = self.spans.get(index).and_then(Span::segment) else { return };
         let (has_data, bytes) = (segment.has_data(), segment.memory_bytes());
-        let (live, due_key_ms) = (segment.live, segment.due_key_ms);
+        let (live, due_ms) = (segment.live, segment.floor.own_due_ms);
         self.memory_bytes -= bytes;
         if has_data {
             self.resident_bytes -= bytes;
@@ -179,22 +159,27 @@ impl Level {
             self.segments_without_data -= 1;
         }
         self.on_disk += live;
-        self.disk_due_ms = self.disk_due_ms.min(due_key_ms.unwrap_or(u64::MAX));
+        self.disk_due_ms = self.disk_due_ms.min(due_ms);
         self.spans.page_out(index);
     }
 
-    /// What only the store knows must come up in its due index in time. A requeued message may be due before the entry
-    /// that was made for the rest of its chunk; then the entry is corrected first.
-    fn due_entry_is_early_enough(&mut self, index: usize) -> bool {
+    /// What only the store knows must come up in its due index in time: its entry was not read yet, and is for no later
+    /// time than the messages. Otherwise the entry is corrected first, unless something is over already.
+    fn has_due_entry_in_time(&mut self, index: usize) -> bool {
+        let due_from = self.due_from;
         let Some(segment) = self.spans.segment_at(index) else { return false };
+        let key = segment.key;
+        let is_unread = |due_ms: u64| (due_ms, key) >= due_from;
         let (entry_ms, due_ms) = (segment.due_key_ms, segment.floor.own_due_ms);
-        if entry_ms.unwrap_or(u64::MAX) <= due_ms {
+        let next_ms = Some(due_ms).filter(|due_ms| *due_ms != u64::MAX);
+        if entry_ms.map_or(next_ms.is_none(), |entry_ms| is_unread(entry_ms) && entry_ms <= due_ms) {
             return true;
         }
-        segment.due_key_ms = Some(due_ms);
-        let key = segment.key;
-        self.move_due(key, entry_ms, Some(due_ms));
-        self.note_change(index);
+        if next_ms.is_none_or(is_unread) {
+            segment.due_key_ms = next_ms;
+            self.move_due(key, entry_ms, next_ms);
+            self.note_change(index);
+        }
         false
     }
 

@@ -172,10 +172,6 @@ impl Level {
         let new = new.filter(|new| new.persistent && new.written_epoch == durable_epoch);
         self.resident_bytes += new.map(|new| new.memory_bytes()).sum::<usize>();
         self.spilled();
-        if std::mem::take(&mut self.due_entries_pending) {
-            // What was found is gone from the index; what else is due can be seen now.
-            self.disk_due_ms = 0;
-        }
         if self.writing.has_holes && self.writing.deleted.is_empty() && self.writing.deleted_transient.is_empty() {
             self.writing.has_holes = false;
             self.spans.merge_over_gaps();

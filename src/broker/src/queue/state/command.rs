@@ -113,6 +113,8 @@ pub enum Command {
     Touch,
     /// A time asked for by [`Action::WakeAt`] has passed.
     Tick,
+    /// What is over goes, as with every command: said before one that is not to find it there.
+    Expire,
     /// Policies have changed.
     Configure(Settings),
     /// The answer to [`Action::Load`]: the chunks from the sequence number asked for, in order and without omission.
@@ -126,9 +128,9 @@ pub enum Command {
     LoadedDue {
         /// The level asked for.
         level: u8,
-        /// Entries of the due index up to the time asked for, earliest first, as many as the shell likes.
+        /// Entries of the due index within the bounds asked for, earliest first, as many as the shell likes.
         found: Vec<DueChunk>,
-        /// With nothing found: the earliest entry of the level's due index, if it has any.
+        /// With nothing found: the earliest entry behind them, if there is any.
         next_due_ms: Option<u64>,
     },
     /// The queue is deleted: nothing is delivered or written any more.
@@ -207,6 +209,8 @@ pub enum Action {
     LoadDue {
         /// Of which level.
         level: u8,
+        /// The first entry wanted: its due time and the chunk's first sequence number.
+        from: (u64, u64),
         /// The latest due time wanted, inclusive.
         until_ms: u64,
     },

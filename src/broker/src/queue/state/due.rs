@@ -13,7 +13,6 @@ impl State {
     /// in the same step that brought it, which is what a TTL of 0 means.
     pub(super) fn expire(&mut self, now_ms: u64, inclusive: bool, actions: &mut Vec<Action>) {
         let mut pass = ExpiryPass {
-            now_ms,
             before_ms: now_ms.saturating_add(u64::from(inclusive)),
             ttl_ms: self.settings.ttl_ms,
             keeps_runs: self.settings.dead_letter_exchange.is_some(),
@@ -28,6 +27,12 @@ impl State {
             let reason = DeadLetterReason::Expired;
             actions.push(Action::DeadLetter { reason, runs: pass.runs });
         }
+    }
+
+    /// Whether something may be over.
+    pub(crate) fn is_due(&self, now_ms: u64) -> bool {
+        let ttl_ms = self.settings.ttl_ms;
+        self.levels.iter().any(|level| level.next_due_ms(ttl_ms) <= now_ms)
     }
 
     /// Whether something in the store has to be read because it is over.
@@ -53,9 +58,9 @@ impl State {
         self.bury_condemned(usize::from(number), actions);
     }
 
-    pub(super) fn loaded_due(&mut self, number: u8, found: &[DueChunk], next_due_ms: Option<u64>, now_ms: u64) {
+    pub(super) fn loaded_due(&mut self, number: u8, found: &[DueChunk], next_due_ms: Option<u64>) {
         self.loading = None;
-        self.level_mut(number).load_due(found, next_due_ms, now_ms);
+        self.level_mut(number).load_due(found, next_due_ms);
     }
 
     /// Asks for one thing from the store, the most urgent: what comes after it is asked for when it is there.
@@ -75,7 +80,8 @@ impl State {
             let level = u8::try_from(number).unwrap_or(u8::MAX);
             self.loads_left -= 1;
             self.loading = Some((level, u64::MAX));
-            actions.push(Action::LoadDue { level, until_ms: now_ms });
+            let from = self.levels[number].due_from();
+            actions.push(Action::LoadDue { level, from, until_ms: now_ms });
         } else if let Some(overdue) = self.overdue {
             self.load(overdue, actions);
         }

@@ -15,7 +15,7 @@ impl State {
 
     /// Answers a get as soon as that is possible.
     pub(super) fn answer_get(&mut self, actions: &mut Vec<Action>) {
-        let Some(no_ack) = self.waiting_get else { return };
+        let Some(no_ack) = self.waiting_get.filter(|_| !self.holds_what_is_over()) else { return };
         let got = match self.front() {
             Some((_, Head::Absent(_))) => return,
             Some((number, Head::Ready(stretch))) => {
@@ -36,7 +36,8 @@ impl State {
 
     /// Pairs ready messages with consumers that have room.
     pub(super) fn serve(&mut self, actions: &mut Vec<Action>) {
-        while self.consumers.anyone_waits()
+        while !self.holds_what_is_over()
+            && self.consumers.anyone_waits()
             && let Some((number, Head::Ready(stretch))) = self.front()
         {
             let level = &mut self.levels[number];
@@ -81,6 +82,12 @@ impl State {
             let reason = DeadLetterReason::MaxLen;
             actions.push(Action::DeadLetter { reason, runs });
         }
+    }
+
+    /// Whether something in memory may be over that waits, for the order of dead letters, until what lies before it is
+    /// read. It could be at the front.
+    fn holds_what_is_over(&self) -> bool {
+        self.overdue.is_some() && self.settings.dead_letter_exchange.is_some()
     }
 
     pub(super) fn is_too_long(&self) -> bool {

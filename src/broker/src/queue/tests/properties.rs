@@ -9,7 +9,7 @@ use super::{
     rig::{Id, Message, Output, Rig, durable, id_of},
     strategies::{Op, nature, op, settings, sizing},
 };
-use crate::queue::{Command, ConsumerId, Nature, NewConsumerState, Outcome, Overflow, Settings, Sizing, Window};
+use crate::queue::{Command, ConsumerId, Nature, NewConsumerState, Outcome, Settings, Sizing, Window};
 
 /// A message somebody has, and who.
 type Held = (Id, Option<ConsumerId>);
@@ -120,22 +120,13 @@ impl Duel {
         }
     }
 
-    /// Work that one step leaves for ticks of its own, and what the due index shows only after a commit.
+    /// Work that one step leaves for ticks of its own.
     fn catch_up(&mut self, real: &mut Output, ideal: &mut Output) {
-        let mut has_committed = false;
         for _ in 0..1000 {
             if self.rig.wake_at_ms <= self.rig.now_ms {
                 self.rig.tick(real);
-            } else if std::mem::take(&mut self.rig.found_due) {
-                has_committed = true;
-                self.rig.commit();
-                self.rig.tick(real);
             } else {
-                self.model.follow_up(ideal);
-                if has_committed {
-                    self.commit();
-                }
-                return;
+                return self.model.follow_up(ideal);
             }
         }
         panic!("the queue is never done");
@@ -230,33 +221,7 @@ impl Duel {
         self.in_flight = Vec::new();
         self.model.crash(self.durable.clone());
         *real = self.rig.crash();
-        if self.durable.iter().any(|kept| kept.message.expiration_ms.is_some()) {
-            self.wait_for_late_expiry();
-            *real = Output::default();
-        }
         self.model.follow_up(ideal);
-    }
-
-    /// Messages that were unacked when their time came, and are ready again after a crash, expire up to a minute late;
-    /// until then they count, and may push out others. The model goes on with what is left then.
-    fn wait_for_late_expiry(&mut self) {
-        for by_ms in std::iter::once(61_000).chain([25; 400]) {
-            self.rig.advance(by_ms);
-            self.rig.commit();
-        }
-        self.rig.found_due = false;
-        self.model.now_ms = self.rig.now_ms;
-        let left: Vec<Id> = self.rig.store.live_records().iter().map(|(_, _, record)| id_of(record)).collect();
-        let settings = &self.model.settings;
-        let lives = |kept: &Kept| due_ms(kept, settings.ttl_ms) > self.model.now_ms;
-        if settings.overflow != Overflow::DropHead || settings.max_length.or(settings.max_length_bytes).is_none() {
-            for kept in &self.durable {
-                assert_eq!(left.contains(&kept.message.id), lives(kept), "{kept:?} a minute after a crash");
-            }
-        }
-        self.model.messages.retain(|kept| left.contains(&kept.message.id));
-        assert_eq!(self.model.messages.len(), left.len(), "nothing comes from nowhere");
-        self.durable = self.model.snapshot();
     }
 
     fn remember(&mut self, output: &Output) {

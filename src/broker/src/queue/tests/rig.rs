@@ -66,8 +66,6 @@ pub(super) struct Rig {
     /// As the store counts waiters; tests raise it.
     pub(super) next_waiter: u64,
     pub(super) loads: usize,
-    /// The due index had something.
-    pub(super) found_due: bool,
     pub(super) places: BTreeMap<Id, Position>,
     pub(super) in_flight: Option<Cut>,
     pub(super) nature: Nature,
@@ -99,7 +97,6 @@ impl Rig {
             awaited_from: None,
             next_waiter: 1,
             loads: 0,
-            found_due: false,
             places: BTreeMap::new(),
             in_flight: None,
             nature,
@@ -245,9 +242,8 @@ impl Rig {
                 let chunks = self.store.read(self.log(level), from_seq, bytes_max);
                 self.state.apply(self.now_ms, Command::Loaded { level, chunks }, actions);
             }
-            Action::LoadDue { level, until_ms } => {
-                let (found, next_due_ms) = self.store.find_due(self.log(level), until_ms, 3);
-                self.found_due |= !found.is_empty();
+            Action::LoadDue { level, from, until_ms } => {
+                let (found, next_due_ms) = self.store.find_due(self.log(level), from, until_ms, 3);
                 self.state.apply(self.now_ms, Command::LoadedDue { level, found, next_due_ms }, actions);
             }
             Action::Awaited { was, now } => {

@@ -154,8 +154,14 @@ impl FakeStore {
         read
     }
 
-    pub(super) fn find_due(&self, log: LogId, until_ms: u64, limit: usize) -> (Vec<DueChunk>, Option<u64>) {
-        let entries = self.due.range((log, 0, 0)..=(log, u64::MAX, u64::MAX));
+    pub(super) fn find_due(
+        &self,
+        log: LogId,
+        from: (u64, u64),
+        until_ms: u64,
+        limit: usize,
+    ) -> (Vec<DueChunk>, Option<u64>) {
+        let entries = self.due.range((log, from.0, from.1)..=(log, u64::MAX, u64::MAX));
         let next_due_ms = entries.clone().next().map(|(_, due_ms, _)| *due_ms);
         let found: Vec<DueChunk> = entries
             .take_while(|(_, due_ms, _)| *due_ms <= until_ms)

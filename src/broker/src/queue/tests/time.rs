@@ -192,3 +192,43 @@ fn pages_that_are_not_due_do_not_push_each_other_out_for_ever() {
     assert!(rig.loads < 20, "{} loads", rig.loads);
     assert_eq!(rig.drain(), (5..27).collect::<Vec<_>>());
 }
+
+#[test]
+fn what_is_over_in_memory_is_not_given_out_while_what_lies_before_it_is_read() {
+    let sizing = Sizing { segment_bytes: 1, resident_bytes: 900, loads_per_step: 1, ..TINY };
+    let mut rig = Rig::new(durable(), with_ttl(100), sizing);
+    rig.publish_ids(1..4);
+    rig.apply(Command::Consume(consumer(1)));
+    rig.commit();
+    let (spans, resident) = rig.state.levels()[0].residency();
+    assert!(resident < spans, "{resident} of {spans} segments have their records");
+    rig.now_ms += 100;
+    let output = rig.settle(Some(1), &[3], REQUEUE);
+    assert_eq!((ids(&output, 1), &output.dead["expired"]), (vec![], &vec![3]));
+}
+
+#[test]
+fn what_fell_due_unacked_is_over_at_once_after_a_restart() {
+    let mut rig = Rig::new(durable(), with_dlx(), TINY);
+    rig.publish(&[expiring(1, 100), message(2)]);
+    rig.apply(Command::Consume(consumer(1)));
+    rig.commit();
+    rig.advance(150);
+    rig.commit();
+    let output = rig.crash();
+    assert_eq!((&output.dead["expired"], rig.state.counts().ready), (&vec![1], 1));
+}
+
+#[test]
+fn what_is_on_disk_expires_on_time_also_without_commits() {
+    let mut rig = Rig::new(durable(), with_dlx(), TINY);
+    for id in 1..20 {
+        rig.publish(&[expiring(id, 100 + id)]);
+        rig.commit();
+    }
+    rig.crash();
+    rig.advance(100);
+    for id in 1..20 {
+        assert_eq!(rig.advance(1).dead["expired"], [id], "each on its own time");
+    }
+}

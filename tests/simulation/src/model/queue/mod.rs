@@ -3,7 +3,9 @@
 //! Which of several consumers gets a message is not foretold. What was seen is judged instead: a delivery must be of
 //! the message whose turn it was, to a consumer that had room for it, and nothing may wait that somebody has room for.
 
-use std::{cmp::Reverse, collections::VecDeque, sync::Arc};
+mod follow_up;
+
+use std::{collections::VecDeque, sync::Arc};
 
 use leveret_broker::queue::{ConsumerId, DeadLetterReason, Overflow, Position, QUORUM_DELIVERY_LIMIT, Window};
 
@@ -75,6 +77,7 @@ impl Queue {
 
     /// Takes new messages; those that it refuses.
     pub(crate) fn publish(&mut self, messages: Vec<Message>, is_granted: bool, act: &mut Act<'_>) -> Vec<Message> {
+        self.follow_up(act);
         let mut refused = Vec::new();
         let added: u64 = messages.iter().map(|message| message.content.bytes).sum();
         let (count, bytes) = self.ready();
@@ -118,9 +121,7 @@ impl Queue {
             None => {}
             Some((seen, remaining)) => {
                 act.violation = self.hand_out(&seen, no_ack).err();
-                // What is over and has yet to be read from disk may be counted.
-                let may_be_more = self.plan.ttl_ms.is_some() && remaining > ready - 1;
-                if act.violation.is_none() && remaining != ready - 1 && !may_be_more {
+                if act.violation.is_none() && remaining != ready - 1 {
                     act.violation = Some(format!("get tells of {remaining} more messages where {} are", ready - 1));
                 }
             }
@@ -210,13 +211,6 @@ impl Queue {
         self.follow_up(act);
     }
 
-    /// What follows from every command.
-    pub(crate) fn follow_up(&mut self, act: &mut Act<'_>) {
-        self.expire(act.now_ms + 1, act);
-        self.serve(act);
-        self.shorten(act);
-    }
-
     /// Ready messages, their number and body bytes.
     pub(crate) fn ready(&self) -> (u64, u64) {
         sum(self.messages.iter().filter(|message| message.is_ready))
@@ -227,81 +221,6 @@ impl Queue {
         sum(self.messages.iter().filter(|message| !message.is_ready))
     }
 
-    /// Somebody who has room although a message waits.
-    pub(crate) fn neglected(&self) -> Option<&Consumer> {
-        let has_room =
-            |consumer: &&Consumer| self.may_serve(consumer) && consumer.windows.iter().all(|window| window.left() > 0);
-        self.consumers.iter().find(has_room).filter(|_| self.ready().0 > 0)
-    }
-
-    /// Takes the deliveries that were seen for as long as they can have been now. Those of one consumer are in order;
-    /// those of another may have been made in between.
-    fn serve(&mut self, act: &mut Act<'_>) {
-        while act.violation.is_none()
-            && let Some((place, consumer)) = self.next_served(act.seen)
-            && let Some(seen) = act.seen.remove(place)
-        {
-            let consumer = &mut self.consumers[consumer];
-            let no_ack = consumer.no_ack;
-            consumer.unacked += u32::from(!no_ack);
-            act.violation = self.hand_out(&seen, no_ack).err();
-        }
-    }
-
-    /// The delivery of the message whose turn it is, and the place of its consumer.
-    fn next_served(&self, seen: &VecDeque<Seen>) -> Option<(usize, usize)> {
-        if seen.is_empty() {
-            return None;
-        }
-        let candidates = self.candidates();
-        for (place, consumer) in self.consumers.iter().enumerate() {
-            let first = seen.iter().position(|seen| seen.consumer == Some(consumer.id));
-            if let Some(first) = first.filter(|_| self.may_serve(consumer))
-                && candidates.iter().any(|index| seen[first].is(&self.messages[*index]))
-            {
-                return Some((first, place));
-            }
-        }
-        None
-    }
-
-    fn may_serve(&self, consumer: &Consumer) -> bool {
-        let has_room = consumer.no_ack || consumer.prefetch == 0 || consumer.unacked < consumer.prefetch;
-        has_room && (!self.plan.single_active || self.active == Some(consumer.id))
-    }
-
-    /// Hands out the message that was seen, if it was its turn.
-    fn hand_out(&mut self, seen: &Seen, no_ack: bool) -> Result<(), String> {
-        let candidates = self.candidates();
-        let Some(index) = candidates.iter().copied().find(|index| seen.is(&self.messages[*index])) else {
-            let next = candidates.first().map(|first| &self.messages[*first]);
-            return Err(format!("{seen:?} was delivered where it was the turn of {next:?}"));
-        };
-        seen.check(&self.messages[index], self.level(&self.messages[index]))?;
-        if no_ack {
-            self.messages.remove(index);
-        } else {
-            let message = &mut self.messages[index];
-            (message.is_ready, message.was_delivered, message.place) = (false, true, Some(seen.place));
-        }
-        Ok(())
-    }
-
-    /// The ready message whose turn it is; several where their order is not known, and not which of them had come when
-    /// another was delivered.
-    fn candidates(&self) -> Vec<usize> {
-        let order = |index: &usize| (Reverse(self.level(&self.messages[*index])), self.messages[*index].rank);
-        let mut ready: Vec<usize> = (0..self.messages.len()).filter(|index| self.messages[*index].is_ready).collect();
-        ready.sort_by_key(order);
-        let rank = |index: &usize| self.messages[*index].rank;
-        let Some(first) = ready.first().map(rank) else { return ready };
-        ready.into_iter().take_while(|index| rank(index) == first).collect()
-    }
-
-    fn level(&self, message: &Message) -> u8 {
-        message.content.priority.min(self.plan.max_priority.unwrap_or(0))
-    }
-
     fn is_over_limit(&self, index: usize) -> bool {
         let default = self.plan.quorum.then_some(QUORUM_DELIVERY_LIMIT);
         self.plan.delivery_limit.or(default).is_some_and(|limit| self.messages[index].attempts > limit)
@@ -309,30 +228,6 @@ impl Queue {
 
     fn exceeds(&self, count: u64, bytes: u64) -> bool {
         self.plan.max_length.is_some_and(|max| count > max) || self.plan.max_length_bytes.is_some_and(|max| bytes > max)
-    }
-
-    /// Removes what is due before a time.
-    fn expire(&mut self, before_ms: u64, act: &mut Act<'_>) {
-        let ttl_ms = self.plan.ttl_ms;
-        let is_over = |message: &mut Message| {
-            message.is_ready && message.content.due_ms(ttl_ms).is_some_and(|due_ms| due_ms < before_ms)
-        };
-        let mut expired: Vec<_> = self.messages.extract_if(.., is_over).collect();
-        expired.sort_by_key(|message| self.level(message));
-        self.bury(DeadLetterReason::Expired, expired, act);
-    }
-
-    /// Drops from the front until it is short enough.
-    fn shorten(&mut self, act: &mut Act<'_>) {
-        let mut dropped = Vec::new();
-        while self.plan.overflow == Overflow::DropHead
-            && let (count, bytes) = self.ready()
-            && self.exceeds(count, bytes)
-            && let Some(next) = self.candidates().first().copied()
-        {
-            dropped.push(self.messages.remove(next));
-        }
-        self.bury(DeadLetterReason::MaxLen, dropped, act);
     }
 
     fn bury(&self, reason: DeadLetterReason, messages: Vec<Message>, act: &mut Act<'_>) {

@@ -1,0 +1,82 @@
+//! Dead letters: from the queue where they died to where its dead-letter exchange leads.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use leveret_broker::queue::DeadLetterReason;
+
+use super::{Content, Message, Model, QueueId, Work};
+use crate::plan::QueuePlan;
+
+/// Messages that died by one command, each with the reason.
+pub(super) type Letters = Vec<(DeadLetterReason, Message)>;
+
+/// Which command of which queue has caused follow-up work.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) queue: QueueId,
+    pub(super) plan: QueuePlan,
+    pub(super) command: u64,
+}
+
+impl Model {
+    /// The letters and all others that died in the queue in this turn, those of each command by themselves: they go
+    /// before what died elsewhere.
+    pub(super) fn with_those_of_queue(
+        &mut self,
+        source: &Source,
+        reason: DeadLetterReason,
+        messages: Vec<Message>,
+    ) -> Vec<Letters> {
+        let with_reason = |reason| move |message| (reason, message);
+        let mut by_command: BTreeMap<u64, Letters> = BTreeMap::new();
+        by_command.entry(source.command).or_default().extend(messages.into_iter().map(with_reason(reason)));
+        for (other, work) in &mut self.work {
+            if let Work::DeadLetters(reason, messages) = work
+                && other.queue == source.queue
+            {
+                let letters = by_command.entry(other.command).or_default();
+                letters.extend(std::mem::take(messages).into_iter().map(with_reason(*reason)));
+            }
+        }
+        by_command.into_values().collect()
+    }
+
+    /// Letters of one command.
+    pub(super) fn move_dead(
+        &mut self,
+        plan: &QueuePlan,
+        letters: Letters,
+        order: &impl Fn(&str, &[&str]) -> Vec<QueueId>,
+    ) {
+        let Some(exchange) = &plan.dead_letter_exchange else { return };
+        let rank = self.next_rank + 1;
+        for (reason, dead) in letters {
+            let mut content = dead.content.died(dead.copy, &plan.name, reason, self.now_ms);
+            content.exchange = Arc::clone(exchange);
+            content.is_promised &= plan.keeps(content.persistent);
+            if let Some(key) = &plan.dead_letter_key {
+                content.key = Arc::clone(key);
+                content.copies = Vec::new();
+            }
+            let targets = self.targets(&content, order);
+            let content = Arc::new(content);
+            for id in targets {
+                let mut message = self.message(Arc::clone(&content));
+                if !self.keeps_order {
+                    message.rank = rank;
+                }
+                self.act(id, |queue, act| queue.publish(vec![message], false, act));
+            }
+        }
+    }
+
+    /// The queues that a dead letter goes to, in the order in which the broker takes them.
+    fn targets(&self, content: &Content, order: &impl Fn(&str, &[&str]) -> Vec<QueueId>) -> Vec<QueueId> {
+        let names = self.topology.route(&content.exchange, &content.keys()).unwrap_or_default();
+        let wanted = names.iter().filter(|name| !content.goes_round(name)).filter_map(|name| self.queue_id(name));
+        let mut wanted: Vec<_> = wanted.collect();
+        let order = order(&content.exchange, &content.keys());
+        wanted.sort_by_key(|id| order.iter().position(|other| other == id));
+        wanted
+    }
+}

@@ -1,0 +1,116 @@
+//! What follows from every command: what is over expires, consumers are served, and what is too much is dropped.
+
+use std::{cmp::Reverse, collections::VecDeque};
+
+use leveret_broker::queue::{DeadLetterReason, Overflow};
+
+use super::{Act, Consumer, Queue, Seen};
+use crate::model::Message;
+
+impl Queue {
+    /// What follows from every command.
+    pub(crate) fn follow_up(&mut self, act: &mut Act<'_>) {
+        self.expire(act.now_ms + 1, act);
+        self.serve(act);
+        self.shorten(act);
+    }
+
+    /// Somebody who has room although a message waits.
+    pub(crate) fn neglected(&self) -> Option<&Consumer> {
+        let has_room =
+            |consumer: &&Consumer| self.may_serve(consumer) && consumer.windows.iter().all(|window| window.left() > 0);
+        self.consumers.iter().find(has_room).filter(|_| self.ready().0 > 0)
+    }
+
+    /// Removes what is due before a time.
+    pub(super) fn expire(&mut self, before_ms: u64, act: &mut Act<'_>) {
+        let ttl_ms = self.plan.ttl_ms;
+        let is_over = |message: &mut Message| {
+            message.is_ready && message.content.due_ms(ttl_ms).is_some_and(|due_ms| due_ms < before_ms)
+        };
+        let mut expired: Vec<_> = self.messages.extract_if(.., is_over).collect();
+        expired.sort_by_key(|message| self.level(message));
+        self.bury(DeadLetterReason::Expired, expired, act);
+    }
+
+    /// Drops from the front until it is short enough.
+    fn shorten(&mut self, act: &mut Act<'_>) {
+        let mut dropped = Vec::new();
+        while self.plan.overflow == Overflow::DropHead
+            && let (count, bytes) = self.ready()
+            && self.exceeds(count, bytes)
+            && let Some(next) = self.candidates().first().copied()
+        {
+            dropped.push(self.messages.remove(next));
+        }
+        self.bury(DeadLetterReason::MaxLen, dropped, act);
+    }
+
+    /// Takes the deliveries that were seen for as long as they can have been now. Those of one consumer are in order;
+    /// those of another may have been made in between.
+    pub(super) fn serve(&mut self, act: &mut Act<'_>) {
+        while act.violation.is_none()
+            && let Some((place, consumer)) = self.next_served(act.seen)
+            && let Some(seen) = act.seen.remove(place)
+        {
+            let consumer = &mut self.consumers[consumer];
+            let no_ack = consumer.no_ack;
+            consumer.unacked += u32::from(!no_ack);
+            act.violation = self.hand_out(&seen, no_ack).err();
+        }
+    }
+
+    /// The delivery of the message whose turn it is, and the place of its consumer.
+    fn next_served(&self, seen: &VecDeque<Seen>) -> Option<(usize, usize)> {
+        if seen.is_empty() {
+            return None;
+        }
+        let candidates = self.candidates();
+        for (place, consumer) in self.consumers.iter().enumerate() {
+            let first = seen.iter().position(|seen| seen.consumer == Some(consumer.id));
+            if let Some(first) = first.filter(|_| self.may_serve(consumer))
+                && candidates.iter().any(|index| seen[first].is(&self.messages[*index]))
+            {
+                return Some((first, place));
+            }
+        }
+        None
+    }
+
+    fn may_serve(&self, consumer: &Consumer) -> bool {
+        let has_room = consumer.no_ack || consumer.prefetch == 0 || consumer.unacked < consumer.prefetch;
+        has_room && (!self.plan.single_active || self.active == Some(consumer.id))
+    }
+
+    /// Hands out the message that was seen, if it was its turn.
+    pub(super) fn hand_out(&mut self, seen: &Seen, no_ack: bool) -> Result<(), String> {
+        let candidates = self.candidates();
+        let Some(index) = candidates.iter().copied().find(|index| seen.is(&self.messages[*index])) else {
+            let next = candidates.first().map(|first| &self.messages[*first]);
+            return Err(format!("{seen:?} was delivered where it was the turn of {next:?}"));
+        };
+        seen.check(&self.messages[index], self.level(&self.messages[index]))?;
+        if no_ack {
+            self.messages.remove(index);
+        } else {
+            let message = &mut self.messages[index];
+            (message.is_ready, message.was_delivered, message.place) = (false, true, Some(seen.place));
+        }
+        Ok(())
+    }
+
+    /// The ready message whose turn it is; several where their order is not known, and not which of them had come when
+    /// another was delivered.
+    fn candidates(&self) -> Vec<usize> {
+        let order = |index: &usize| (Reverse(self.level(&self.messages[*index])), self.messages[*index].rank);
+        let mut ready: Vec<usize> = (0..self.messages.len()).filter(|index| self.messages[*index].is_ready).collect();
+        ready.sort_by_key(order);
+        let rank = |index: &usize| self.messages[*index].rank;
+        let Some(first) = ready.first().map(rank) else { return ready };
+        ready.into_iter().take_while(|index| rank(index) == first).collect()
+    }
+
+    fn level(&self, message: &Message) -> u8 {
+        message.content.priority.min(self.plan.max_priority.unwrap_or(0))
+    }
+}

@@ -1,0 +1,119 @@
+//! Queues, exchanges, bindings and sizes, by chance.
+
+use std::sync::Arc;
+
+use leveret_broker::queue::{Overflow, Sizing};
+use rand::{RngExt, rngs::StdRng};
+
+use super::{BindingPlan, ExchangePlan, Features, Kind, Name, QueuePlan};
+
+/// Words of routing keys. Few, so that messages meet bindings.
+const WORDS: [&str; 3] = ["a", "b", "c"];
+
+pub(super) fn draw_sizing(features: &Features, rng: &mut StdRng) -> Sizing {
+    if !features.paging {
+        return Sizing::default();
+    }
+    Sizing {
+        segment_bytes: rng.random_range(60..600),
+        resident_bytes: rng.random_range(0..600),
+        transient_bytes: if rng.random() { rng.random_range(0..600) } else { usize::MAX },
+        load_bytes: rng.random_range(1..600),
+        share_bytes: rng.random_range(0..600),
+        loads_per_step: 1000,
+    }
+}
+
+pub(super) fn draw_memory(features: &Features, rng: &mut StdRng) -> usize {
+    if features.paging && rng.random() { rng.random_range(0..3000) } else { usize::MAX }
+}
+
+pub(super) fn draw_exchanges(features: &Features, rng: &mut StdRng) -> Vec<ExchangePlan> {
+    let names: Vec<Name> = ["x0", "x1", "x2"].map(Name::from)[..rng.random_range(1..=3)].to_vec();
+    let exchange = |name: &Name| ExchangePlan {
+        name: Arc::clone(name),
+        kind: [Kind::Direct, Kind::Fanout, Kind::Topic][rng.random_range(0..3)],
+        durable: !features.transient || rng.random_bool(0.8),
+        auto_delete: features.fleeting && rng.random_bool(0.2),
+        alternate: rng.random_bool(0.2).then(|| Arc::clone(&names[rng.random_range(0..names.len())])),
+    };
+    names.iter().map(exchange).collect()
+}
+
+pub(super) fn draw_queues(features: &Features, exchanges: &[ExchangePlan], rng: &mut StdRng) -> Vec<QueuePlan> {
+    let count = rng.random_range(1..=4);
+    (0..count).map(|number| draw_queue(number, count, features, exchanges, rng)).collect()
+}
+
+fn draw_queue(
+    number: usize,
+    count: usize,
+    features: &Features,
+    exchanges: &[ExchangePlan],
+    rng: &mut StdRng,
+) -> QueuePlan {
+    let quorum = features.attempts && rng.random_bool(0.3);
+    let fleeting = features.fleeting && !quorum;
+    let mut queue = QueuePlan {
+        name: format!("q{number}").into(),
+        durable: quorum || !features.transient || rng.random_bool(0.7),
+        auto_delete: fleeting && rng.random_bool(0.3),
+        exclusive: fleeting && rng.random_bool(0.2),
+        quorum,
+        max_priority: (features.priorities && !quorum && rng.random_bool(0.6)).then(|| rng.random_range(1..=3)),
+        single_active: features.consumers && rng.random_bool(0.2),
+        // With a TTL of 0, which of the dead letters is delivered depends on their order.
+        ttl_ms: (features.ttl && rng.random_bool(0.6))
+            .then(|| rng.random_range(0..200).max(u64::from(!features.keeps_order()))),
+        expires_ms: (features.fleeting && rng.random_bool(0.2)).then(|| rng.random_range(1..500)),
+        delivery_limit: (features.attempts && rng.random_bool(0.6)).then(|| rng.random_range(0..3)),
+        ..QueuePlan::default()
+    };
+    if features.limits && rng.random_bool(0.7) {
+        queue.max_length = rng.random_bool(0.7).then(|| rng.random_range(0..8));
+        queue.max_length_bytes = rng.random_bool(0.3).then(|| rng.random_range(0..200));
+        let overflows = [Overflow::DropHead, Overflow::DropHead, Overflow::RejectPublish, Overflow::RejectPublishDlx];
+        queue.overflow = overflows[rng.random_range(0..if quorum { 3 } else { 4 })];
+    }
+    if features.dead_letters && rng.random_bool(0.7) {
+        let to_queue = rng.random_bool(0.5);
+        let exchange =
+            if to_queue { "".into() } else { Arc::clone(&exchanges[rng.random_range(0..exchanges.len())].name) };
+        queue.dead_letter_exchange = Some(exchange);
+        let key = if to_queue { format!("q{}", rng.random_range(0..count)).into() } else { draw_key(rng) };
+        queue.dead_letter_key = (to_queue || rng.random_bool(0.5)).then_some(key);
+    }
+    queue
+}
+
+pub(super) fn draw_bindings(queues: &[QueuePlan], exchanges: &[ExchangePlan], rng: &mut StdRng) -> Vec<BindingPlan> {
+    let mut bindings = Vec::new();
+    for _ in 0..rng.random_range(2..=8) {
+        let source = &exchanges[rng.random_range(0..exchanges.len())];
+        let to_queue = rng.random_bool(0.8);
+        let destination = match to_queue {
+            true => &queues[rng.random_range(0..queues.len())].name,
+            false => &exchanges[rng.random_range(0..exchanges.len())].name,
+        };
+        let key = if source.kind == Kind::Topic { draw_pattern(rng) } else { draw_key(rng) };
+        let binding =
+            BindingPlan { source: Arc::clone(&source.name), destination: Arc::clone(destination), to_queue, key };
+        if !bindings.contains(&binding) {
+            bindings.push(binding);
+        }
+    }
+    bindings
+}
+
+/// One or two words.
+pub(crate) fn draw_key(rng: &mut StdRng) -> Name {
+    let mut word = || WORDS[rng.random_range(0..WORDS.len())];
+    let (first, second) = (word(), word());
+    if rng.random_bool(0.7) { first.into() } else { format!("{first}.{second}").into() }
+}
+
+fn draw_pattern(rng: &mut StdRng) -> Name {
+    let mut word = || ["a", "b", "c", "*", "#"][rng.random_range(0..5)];
+    let (first, second) = (word(), word());
+    if rng.random_bool(0.6) { first.into() } else { format!("{first}.{second}").into() }
+}
