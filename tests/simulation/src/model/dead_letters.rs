@@ -1,6 +1,6 @@
 //! Dead letters: from the queue where they died to where its dead-letter exchange leads.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use leveret_broker::queue::DeadLetterReason;
 
@@ -19,26 +19,23 @@ pub(super) struct Source {
 }
 
 impl Model {
-    /// The letters and all others that died in the queue in this turn, those of each command by themselves: they go
-    /// before what died elsewhere.
-    pub(super) fn with_those_of_queue(
+    /// The letters and all others of the command that let them die.
+    pub(super) fn with_those_of_command(
         &mut self,
         source: &Source,
         reason: DeadLetterReason,
         messages: Vec<Message>,
-    ) -> Vec<Letters> {
+    ) -> Letters {
         let with_reason = |reason| move |message| (reason, message);
-        let mut by_command: BTreeMap<u64, Letters> = BTreeMap::new();
-        by_command.entry(source.command).or_default().extend(messages.into_iter().map(with_reason(reason)));
+        let mut letters: Letters = messages.into_iter().map(with_reason(reason)).collect();
         for (other, work) in &mut self.work {
             if let Work::DeadLetters(reason, messages) = work
-                && other.queue == source.queue
+                && other.command == source.command
             {
-                let letters = by_command.entry(other.command).or_default();
                 letters.extend(std::mem::take(messages).into_iter().map(with_reason(*reason)));
             }
         }
-        by_command.into_values().collect()
+        letters
     }
 
     /// Letters of one command.

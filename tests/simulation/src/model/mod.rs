@@ -149,9 +149,8 @@ impl Model {
             match work {
                 Work::Delete => self.delete_queue(source.queue),
                 Work::DeadLetters(reason, messages) => {
-                    for letters in self.with_those_of_queue(&source, reason, messages) {
-                        self.move_dead(&source.plan, letters, &order);
-                    }
+                    let letters = self.with_those_of_command(&source, reason, messages);
+                    self.move_dead(&source.plan, letters, &order);
                 }
             }
         }
