@@ -212,6 +212,11 @@ impl Broker {
         self.memory.slack()
     }
 
+    /// The process has more memory than it should, or has not any more: queues keep next to nothing in it meanwhile.
+    pub fn set_memory_alarm(&self, is_alarm: bool) {
+        self.memory.set_alarm(is_alarm);
+    }
+
     /// Has queues that keep more than their share in memory, where it is short, let go of the rest. To be called now and
     /// then: a queue in which nothing happens does not notice by itself.
     pub fn relieve_memory(&self) {

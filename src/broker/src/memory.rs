@@ -1,19 +1,23 @@
 //! The memory that messages take, over all queues, and how it is shared when it runs short.
 //!
 //! While there is room each queue keeps what it likes to keep. When there is none, each may keep an equal share; what
-//! is beyond it waits on disk only. A queue learns of its share when it next does something; those that do nothing are
+//! is beyond it waits on disk only. During a memory alarm there is room for next to nothing. A queue learns of its share when it next does something; those that do nothing are
 //! told by [`Broker::relieve_memory`](crate::Broker::relieve_memory).
 //!
 //! Counted are records and what is kept about them, for each queue that has them: a message in ten queues counts ten
 //! times, though they share it. Not taken: the process's resident memory as the measure. It says too late what is going on, and does
 //! not say whose it is.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+/// During an alarm, a part of what there is room for otherwise.
+const ALARM_PART: usize = 16;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct MessageMemory {
     bytes_max: usize,
+    is_alarm: AtomicBool,
     bytes: AtomicUsize,
     /// Queues that have any.
     queues: AtomicUsize,
@@ -22,7 +26,16 @@ pub(crate) struct MessageMemory {
 impl MessageMemory {
     /// With room for so many bytes.
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, bytes: AtomicUsize::new(0), queues: AtomicUsize::new(0) }
+        Self { bytes_max, is_alarm: AtomicBool::new(false), bytes: AtomicUsize::new(0), queues: AtomicUsize::new(0) }
+    }
+
+    /// A memory alarm begins or ends.
+    pub(crate) fn set_alarm(&self, is_alarm: bool) {
+        self.is_alarm.store(is_alarm, Relaxed);
+    }
+
+    fn bytes_max(&self) -> usize {
+        if self.is_alarm.load(Relaxed) { self.bytes_max / ALARM_PART } else { self.bytes_max }
     }
 
     /// A queue has `now` bytes in memory instead of `was`.
@@ -45,20 +58,21 @@ impl MessageMemory {
     }
 
     pub(crate) fn is_short(&self) -> bool {
-        self.bytes() > self.bytes_max
+        self.bytes() > self.bytes_max()
     }
 
     /// How much of what publishers usually may have in memory ahead of the disk they may have now: all of it while there
     /// is room, and less and less of it up to twice the limit.
     pub(crate) fn slack(&self) -> f64 {
-        let over = self.bytes().saturating_sub(self.bytes_max);
-        1.0 - (over as f64 / self.bytes_max.max(1) as f64).min(1.0)
+        let bytes_max = self.bytes_max();
+        let over = self.bytes().saturating_sub(bytes_max);
+        1.0 - (over as f64 / bytes_max.max(1) as f64).min(1.0)
     }
 
     /// How much a queue may keep; `usize::MAX` while there is room.
     pub(crate) fn share(&self) -> usize {
         match self.is_short() {
-            true => self.bytes_max / self.queues.load(Relaxed).max(1),
+            true => self.bytes_max() / self.queues.load(Relaxed).max(1),
             false => usize::MAX,
         }
     }
@@ -80,6 +94,17 @@ mod tests {
         memory.changed(41, 101);
         assert_eq!(memory.share(), 100);
         memory.changed(101, 100);
+        assert_eq!(memory.share(), usize::MAX);
+    }
+
+    #[test]
+    fn an_alarm_takes_nearly_all_room() {
+        let memory = MessageMemory::new(1600);
+        memory.changed(0, 101);
+        assert!(!memory.is_short());
+        memory.set_alarm(true);
+        assert_eq!(memory.share(), 100);
+        memory.set_alarm(false);
         assert_eq!(memory.share(), usize::MAX);
     }
 

@@ -1,4 +1,5 @@
-//! Resource alarms: while memory or disk runs short, publishers wait (`connection.blocked`) and consumers go on.
+//! Resource alarms: while memory or disk runs short, publishers wait (`connection.blocked`) and consumers go on. Queues
+//! let go of what they have in memory, or of what they have on disk in vain.
 //!
 //! Memory is this process's resident set against the machine's or the container's memory (Linux; elsewhere it is not
 //! watched). Free disk is what the file system of the data folder leaves to users without privileges.
@@ -36,6 +37,8 @@ pub(crate) struct Thresholds {
 struct Look {
     /// Why there is an alarm, if there is one.
     reason: Option<&'static str>,
+    /// Whether memory runs short.
+    is_memory_low: bool,
     /// Whether the disk runs short.
     is_disk_low: bool,
     /// When to look again.
@@ -45,12 +48,9 @@ struct Look {
 impl Thresholds {
     /// As configured, for this machine.
     pub(crate) fn new(config: &Config) -> Self {
-        let part = config.memory_high_watermark;
-        let memory_bytes_max = (part > 0.0).then(memory_bytes).flatten();
         Self {
             data_dir: config.data_dir.clone(),
-            // A part of a number of bytes: what is lost in precision does not matter.
-            memory_bytes_max: memory_bytes_max.map(|bytes| (bytes as f64 * part) as u64),
+            memory_bytes_max: memory_bytes_max(config),
             disk_free_bytes_min: config.disk_free_limit_bytes,
         }
     }
@@ -64,8 +64,8 @@ impl Thresholds {
     fn judge(&self, memory_bytes: Option<u64>, disk_free_bytes: Option<u64>) -> Look {
         let memory_left = memory_bytes.zip(self.memory_bytes_max).map(|(used, max)| max.checked_sub(used));
         let disk_left = disk_free_bytes.map(|free| free.checked_sub(self.disk_free_bytes_min));
-        let is_disk_low = disk_left == Some(None);
-        let reason = match (memory_left == Some(None), is_disk_low) {
+        let (is_memory_low, is_disk_low) = (memory_left == Some(None), disk_left == Some(None));
+        let reason = match (is_memory_low, is_disk_low) {
             (false, false) => None,
             (true, false) => Some("low on memory"),
             (false, true) => Some("low on disk"),
@@ -73,7 +73,7 @@ impl Thresholds {
         };
         let left_bytes = [memory_left, disk_left].into_iter().flatten().map(Option::unwrap_or_default).min();
         let next = Duration::from_millis(left_bytes.unwrap_or(u64::MAX) / 2 / FILLING_BYTES_PER_MS);
-        Look { reason, is_disk_low, next: next.clamp(INTERVAL_MIN, INTERVAL_MAX) }
+        Look { reason, is_memory_low, is_disk_low, next: next.clamp(INTERVAL_MIN, INTERVAL_MAX) }
     }
 
     fn disk_free_bytes(&self) -> Option<u64> {
@@ -92,7 +92,8 @@ pub(crate) async fn watch(thresholds: Thresholds, connections: Arc<Connections>,
     let mut written_out = Instant::now();
     loop {
         let thresholds = thresholds.clone();
-        let Ok(Look { reason, is_disk_low, next }) = tokio::task::spawn_blocking(move || thresholds.look()).await
+        let Ok(Look { reason, is_memory_low, is_disk_low, next }) =
+            tokio::task::spawn_blocking(move || thresholds.look()).await
         else {
             return;
         };
@@ -103,6 +104,7 @@ pub(crate) async fn watch(thresholds: Thresholds, connections: Arc<Connections>,
             }
             connections.set_alarm(reason);
         }
+        broker.set_memory_alarm(is_memory_low);
         if is_disk_low && written_out.elapsed() >= WRITE_OUT_INTERVAL {
             let broker = Arc::clone(&broker);
             let _ = tokio::task::spawn_blocking(move || write_out(&broker)).await;
@@ -110,6 +112,20 @@ pub(crate) async fn watch(thresholds: Thresholds, connections: Arc<Connections>,
         }
         tokio::time::sleep(next).await;
     }
+}
+
+/// How much messages may take in memory: as configured, but no more than a quarter of what would raise an alarm, so that a
+/// backlog alone does not.
+pub(crate) fn message_memory_bytes(config: &Config) -> u64 {
+    let bytes_max = memory_bytes_max(config).map_or(u64::MAX, |bytes| bytes / 4);
+    config.message_memory_bytes.min(bytes_max)
+}
+
+/// From where on memory is an alarm, if it is watched.
+fn memory_bytes_max(config: &Config) -> Option<u64> {
+    let part = config.memory_high_watermark;
+    // A part of a number of bytes: what is lost in precision does not matter.
+    (part > 0.0).then(memory_bytes).flatten().map(|bytes| (bytes as f64 * part) as u64)
 }
 
 /// Settled messages give back their space only as further ones are written, and publishers are blocked.

@@ -244,7 +244,7 @@ async fn open_broker(config: &Config) -> Result<(Arc<Broker>, oneshot::Receiver<
         default_user: config.default_user.clone(),
         default_password: config.default_pass.reveal().to_owned(),
         loopback_users: config.loopback_users.clone(),
-        message_memory_bytes: usize::try_from(config.message_memory_bytes).unwrap_or(usize::MAX),
+        message_memory_bytes: usize::try_from(alarms::message_memory_bytes(config)).unwrap_or(usize::MAX),
     };
     let (sender, store_failed) = oneshot::channel();
     let opened = tokio::task::spawn_blocking(move || {

@@ -38,9 +38,12 @@ impl Family {
     }
 }
 
+/// Of a queue's number and a level.
+pub(crate) const LOG_KEY_BYTES: usize = 9;
+
 /// `queue | level`.
-pub(crate) fn log_key(log: LogId) -> [u8; 9] {
-    let mut key = [0; 9];
+pub(crate) fn log_key(log: LogId) -> [u8; LOG_KEY_BYTES] {
+    let mut key = [0; LOG_KEY_BYTES];
     key[..8].copy_from_slice(&log.queue.to_be_bytes());
     key[8] = log.level;
     key

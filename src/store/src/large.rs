@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use rocksdb::WriteBatch;
 
 use crate::error::StoreError;
-use crate::keys::{Family, chunk_key, end_of, log_key, parse_log_key};
+use crate::keys::{Family, LOG_KEY_BYTES, chunk_key, end_of, log_key, parse_log_key};
 use crate::log::{LogId, LogState};
 use crate::read::{corrupt, engine_error};
 use crate::rocks::Rocks;
@@ -21,8 +21,6 @@ use crate::writes::Change;
 
 /// In the family of the format: the logs of a commit of which the chunks are being written.
 const UNFINISHED_KEY: &[u8] = b"unfinished";
-/// Of a log in it.
-const LOG_KEY_BYTES: usize = 9;
 
 /// The logs whose chunks are to be written before the rest of a commit. Empty for most commits.
 #[derive(Debug, Default)]

@@ -218,7 +218,7 @@ impl Batch for Batches<'_> {
     fn put(&mut self, family: Family, key: &[u8], value: Vec<u8>) {
         match family {
             Family::Transient => {
-                self.transient.put(key, value);
+                self.rocks.transient.put(&mut self.transient, key, &value);
                 if self.transient.size_in_bytes() >= self.rocks.batch_bytes {
                     self.empty_transient();
                 }
@@ -229,14 +229,14 @@ impl Batch for Batches<'_> {
 
     fn delete(&mut self, family: Family, key: &[u8]) {
         match family {
-            Family::Transient => self.transient.delete(key),
+            Family::Transient => self.rocks.transient.delete(&mut self.transient, key),
             _ => self.logged.delete_cf(self.rocks.family(family), key),
         }
     }
 
     fn delete_range(&mut self, family: Family, from: &[u8], to: &[u8]) {
         match family {
-            Family::Transient => self.transient.delete_range(from, to),
+            Family::Transient => self.rocks.transient.delete_logs(&mut self.transient, from..to),
             _ => self.logged.delete_range_cf(self.rocks.family(family), from, to),
         }
     }

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use rocksdb::CompactOptions;
+use rocksdb::{ColumnFamily, CompactOptions, DB, DEFAULT_COLUMN_FAMILY_NAME};
 
 use crate::error::StoreError;
 use crate::keys::Family;
@@ -58,6 +58,9 @@ impl Drop for Sweeper {
         *self.stop.told.lock() = true;
         self.stop.changed.notify_one();
         self.rocks.db.cancel_all_background_work(false);
+        if let Some(db) = self.rocks.transient.db() {
+            db.cancel_all_background_work(false);
+        }
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the sweeper panicked");
         }
@@ -81,7 +84,7 @@ impl Stop {
 }
 
 fn sweep_now_and_then(rocks: &Rocks, interval: Duration, stop: &Stop, fail: impl FnOnce(&str)) {
-    let mut live_bytes_before = 0;
+    let (mut kept_before, mut transient_before) = (0, 0);
     let mut was_stalled = false;
     while !stop.is_told_within(interval) {
         // Twice, as one look may be just between the end of a write and the next one's beginning.
@@ -90,14 +93,12 @@ fn sweep_now_and_then(rocks: &Rocks, interval: Duration, stop: &Stop, fail: impl
             rocks.end_stall();
             return;
         }
-        match rocks.space() {
-            Ok(space) => {
-                if space.is_worth_sweeping(live_bytes_before) {
-                    rocks.sweep(space);
-                }
-                live_bytes_before = space.live_bytes;
-            }
+        match rocks.kept_bytes() {
+            Ok(live_bytes) => rocks.kept_files().sweep(live_bytes, &mut kept_before),
             Err(error) => tracing::error!(%error, "cannot tell how much of the disk is used in vain"),
+        }
+        if let Some(files) = rocks.transient.db().and_then(transient_files) {
+            files.sweep(rocks.transient.live_bytes(), &mut transient_before);
         }
     }
 }
@@ -121,35 +122,58 @@ impl Space {
     }
 }
 
+/// The files of families that are emptied together.
+struct Files<'a> {
+    db: &'a DB,
+    families: Vec<&'a ColumnFamily>,
+}
+
 impl Rocks {
-    fn space(&self) -> Result<Space, StoreError> {
-        let file_bytes = FAMILIES.iter().map(|&family| self.file_bytes(family)).sum();
-        if file_bytes <= DEAD_BYTES_MIN {
-            return Ok(Space { file_bytes, live_bytes: 0 });
+    fn kept_files(&self) -> Files<'_> {
+        Files { db: &self.db, families: FAMILIES.iter().map(|&family| self.family(family)).collect() }
+    }
+
+    /// Bytes of the messages that live there, about.
+    fn kept_bytes(&self) -> Result<u64, StoreError> {
+        if self.kept_files().bytes() <= DEAD_BYTES_MIN {
+            return Ok(0);
         }
         let logs = self.read_logs()?;
         let live_bytes = logs.iter().map(|(_, log)| log.bytes.saturating_add(log.count.saturating_mul(RECORD_BYTES)));
-        Ok(Space { file_bytes, live_bytes: live_bytes.fold(0, u64::saturating_add) })
+        Ok(live_bytes.fold(0, u64::saturating_add))
+    }
+}
+
+fn transient_files(db: &DB) -> Option<Files<'_>> {
+    Some(Files { db, families: vec![db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME)?] })
+}
+
+impl Files<'_> {
+    fn bytes(&self) -> u64 {
+        let size = |family: &&ColumnFamily| {
+            let property = self.db.property_int_value_cf(*family, rocksdb::properties::TOTAL_SST_FILES_SIZE);
+            property.ok().flatten().unwrap_or(0)
+        };
+        self.families.iter().map(size).sum()
     }
 
-    fn file_bytes(&self, family: Family) -> u64 {
-        let property = self.db.property_int_value_cf(self.family(family), rocksdb::properties::TOTAL_SST_FILES_SIZE);
-        property.ok().flatten().unwrap_or(0)
-    }
-
-    /// Deletions are in memory as long as there are few of them: they have to be in files to meet what they delete.
-    fn sweep(&self, before: Space) {
+    /// Merges them if that is worth it. Deletions are in memory as long as there are few of them: they have to be in files
+    /// to meet what they delete.
+    fn sweep(&self, live_bytes: u64, live_bytes_before: &mut u64) {
+        let space = Space { file_bytes: self.bytes(), live_bytes };
+        if !space.is_worth_sweeping(std::mem::replace(live_bytes_before, live_bytes)) {
+            return;
+        }
         let mut options = CompactOptions::default();
         options.set_exclusive_manual_compaction(false);
-        for family in FAMILIES {
-            if let Err(error) = self.db.flush_cf(self.family(family)) {
-                tracing::warn!(%error, family = family.name(), "cannot write out what was deleted");
+        for family in &self.families {
+            if let Err(error) = self.db.flush_cf(*family) {
+                tracing::warn!(%error, "cannot write out what was deleted");
                 return;
             }
-            self.db.compact_range_cf_opt(self.family(family), None::<&[u8]>, None::<&[u8]>, &options);
+            self.db.compact_range_cf_opt(*family, None::<&[u8]>, None::<&[u8]>, &options);
         }
-        let after_bytes = FAMILIES.iter().map(|&family| self.file_bytes(family)).sum::<u64>();
-        tracing::debug!(before_bytes = before.file_bytes, after_bytes, "gave space back to the disk");
+        tracing::debug!(before_bytes = space.file_bytes, after_bytes = self.bytes(), "gave space back to the disk");
     }
 }
 

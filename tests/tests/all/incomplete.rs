@@ -3,8 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
-use lapin::BasicProperties;
+use futures_util::StreamExt;
 use lapin::options::BasicPublishOptions;
+use lapin::{BasicProperties, Event};
 use leveret_tests::{Broker, Client, within};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -107,4 +108,56 @@ async fn room_comes_back_from_a_connection_that_is_cut() {
     within("the other", publish(&other, &queue, vec![0; MESSAGE_BYTES])).await;
     other.settles_at(&queue, 1).await;
     begun.abort();
+}
+
+/// What the machine or the container has, which the watermark is a part of.
+fn memory_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")).unwrap();
+    let machine = total.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024;
+    let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    container.and_then(|text| text.trim().parse().ok()).map_or(machine, |container: u64| container.min(machine))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_they_take_of_memory_blocks_publishers_until_it_is_given_back() {
+    const WAYS: u64 = 16;
+    const BODY_BYTES: usize = 15 << 20;
+    let watermark = (120 << 20) as f64 / memory_bytes() as f64;
+    let broker = Broker::start(&["--set", &format!("memory_high_watermark={watermark:.9}")]).await;
+    if !broker.is_ours() {
+        return;
+    }
+    let publisher = broker.client().await;
+    let queue = publisher.queue([]).await;
+    let mut events = publisher.connection.events_listener();
+    publish(&publisher, &queue, vec![1; 1024]).await;
+    let mut ways = Vec::new();
+    for _ in 0..WAYS {
+        let way = Way::stopping_after(BODY_BYTES as u64 - 1, &broker).await;
+        let (client, queue) = (Client::connect(&way.uri).await, queue.clone());
+        let begun = tokio::spawn(async move { publish(&client, &queue, vec![0; BODY_BYTES]).await });
+        ways.push((way, begun));
+    }
+    let mut next = async || within("an event", events.next()).await.expect("an event");
+    let waiting = tokio::spawn({
+        let channel = publisher.confirm_channel().await;
+        async move {
+            loop {
+                let options = BasicPublishOptions::default();
+                let sent =
+                    channel.basic_publish("".into(), queue.as_str().into(), options, &[2], BasicProperties::default());
+                assert!(sent.await.unwrap().await.unwrap().is_ack());
+            }
+        }
+    });
+    let blocked = next().await;
+    assert!(matches!(&blocked, Event::ConnectionBlocked(reason) if reason == "low on memory"), "{blocked:?}");
+    for (way, begun) in ways {
+        way.relay.abort();
+        begun.abort();
+    }
+    let over = next().await;
+    assert!(matches!(over, Event::ConnectionUnblocked), "{over:?}");
+    waiting.abort();
 }

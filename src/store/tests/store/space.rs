@@ -30,6 +30,14 @@ fn tables_mib(directory: &Path) -> u64 {
     tables.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum::<u64>() >> 20
 }
 
+fn until_small(directory: &Path) {
+    let patience = Instant::now() + Duration::from_secs(60);
+    while tables_mib(directory) > 32 {
+        assert!(Instant::now() < patience, "still {} MiB", tables_mib(directory));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn a_backlog_that_was_consumed_leaves_the_disk() {
     let directory = TempDir::new().unwrap();
@@ -47,11 +55,23 @@ fn a_backlog_that_was_consumed_leaves_the_disk() {
         (0..250).for_each(|first_seq| writes.delete_chunk(LOG, first_seq));
         writes.put_log(LOG, LogState { next_seq: 256, head_seq: 250, count: 6, bytes: 6 << 19, delivered_until: 0 });
     });
-    let patience = Instant::now() + Duration::from_secs(60);
-    while tables_mib(directory.path()) > 32 {
-        assert!(Instant::now() < patience, "still {} MiB", tables_mib(directory.path()));
-        std::thread::sleep(Duration::from_millis(5));
+    until_small(directory.path());
+    assert_eq!(store.read(LOG, 0, usize::MAX).unwrap().len(), 6);
+    store.close().unwrap();
+}
+
+#[test]
+fn transient_messages_that_were_consumed_leave_the_disk() {
+    let directory = TempDir::new().unwrap();
+    let options = Options { sweep_interval: Duration::from_millis(20), ..Options::default() };
+    let store = Store::open(directory.path(), &options).unwrap();
+    for first_seq in 0..256 {
+        commit(&store, |writes| writes.put_transient(LOG, first_seq, vec![piece(first_seq)]));
     }
+    let folder = directory.path().join("transient");
+    assert!(tables_mib(&folder) >= 64, "{} MiB", tables_mib(&folder));
+    commit(&store, |writes| (0..250).for_each(|first_seq| writes.delete_transient(LOG, first_seq)));
+    until_small(&folder);
     assert_eq!(store.read(LOG, 0, usize::MAX).unwrap().len(), 6);
     store.close().unwrap();
 }
