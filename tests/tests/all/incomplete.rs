@@ -123,7 +123,7 @@ fn memory_bytes() -> u64 {
 async fn what_they_take_of_memory_blocks_publishers_until_it_is_given_back() {
     const WAYS: u64 = 16;
     const BODY_BYTES: usize = 15 << 20;
-    let watermark = (120 << 20) as f64 / memory_bytes() as f64;
+    let watermark = f64::from(120 << 20) / memory_bytes() as f64;
     let broker = Broker::start(&["--set", &format!("memory_high_watermark={watermark:.9}")]).await;
     if !broker.is_ours() {
         return;
