@@ -242,7 +242,8 @@ fn arguments(plan: &QueuePlan) -> FieldTable {
     arguments
 }
 
-fn overflow(overflow: Overflow) -> Option<&'static str> {
+/// As arguments and policies name it; without a word it is the default.
+pub(crate) fn overflow(overflow: Overflow) -> Option<&'static str> {
     match overflow {
         Overflow::DropHead => None,
         Overflow::RejectPublish => Some("reject-publish"),

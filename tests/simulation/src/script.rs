@@ -23,6 +23,10 @@ pub enum Step {
     Bind { channel: usize, binding: usize },
     /// The opposite.
     Unbind { channel: usize, binding: usize },
+    /// A policy is set.
+    SetPolicy { policy: usize },
+    /// A policy is removed.
+    ClearPolicy { policy: usize },
     /// Messages that one read brings in, published and handed over together.
     Publish { channel: usize, messages: Vec<Publication> },
     /// basic.consume
@@ -151,6 +155,10 @@ fn weights(plan: &Plan, rng: &mut StdRng) -> Vec<(u32, Draw)> {
             (2, delete_exchange),
             (4, delete_queue),
         ]);
+    }
+    if features.policies {
+        weights.push((much(2), |plan, rng| Step::SetPolicy { policy: rng.random_range(0..plan.policies.len()) }));
+        weights.push((2, |plan, rng| Step::ClearPolicy { policy: rng.random_range(0..plan.policies.len()) }));
     }
     if features.windows {
         weights.push((6, |_, rng| Step::Window { channel: channel(rng), limit: rng.random_range(0..5) }));

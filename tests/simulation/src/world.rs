@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use crate::{
     commits::Commits,
     front::{Channel, Connection, Log},
-    model::{Model, QueueId, Seen, texts},
+    model::{self, Model, QueueId, Seen, texts},
     plan::{Name, Plan},
 };
 
@@ -26,7 +26,7 @@ use crate::{
 const START_MS: u64 = 1_000_000_000_000;
 
 /// The only vhost.
-const VHOST: &str = "/";
+pub(crate) const VHOST: &str = "/";
 
 /// How many connections there are.
 pub(crate) const CONNECTIONS: usize = 2;
@@ -131,11 +131,22 @@ impl<'p> World<'p> {
             let name = &model.plan.name;
             return Err(format!("queue {name}: ready, unacked, consumers: {found:?} and should be {expected:?}"));
         }
+        self.check_settings(real, model)?;
         match model.neglected() {
             Some(consumer) if self.is_mail_read() => {
                 Err(format!("queue {}: {consumer:?} has room and {ready} messages wait", model.plan.name))
             }
             _ => Ok(()),
+        }
+    }
+
+    fn check_settings(&self, real: &Queue, model: &model::Queue) -> Result<(), String> {
+        let (settings, plan) = (real.settings(), &model.plan);
+        let found = (settings.ttl_ms, settings.max_length, settings.max_length_bytes, settings.overflow);
+        let expected = (plan.ttl_ms, plan.max_length, plan.max_length_bytes, plan.overflow);
+        match found == expected && settings.dead_letter_exchange == plan.dead_letter_exchange {
+            true => Ok(()),
+            false => Err(format!("queue {}: its settings are {settings:?} and should be {plan:?}", plan.name)),
         }
     }
 

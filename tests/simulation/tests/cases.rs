@@ -59,6 +59,7 @@ fn what_falls_due_together_comes_in_order_to_each_queue() {
             binding("x-expired", "rejects", "rejects"),
             binding("x-expired", "now", "#"),
         ],
+        policies: Vec::new(),
         channels: vec![Mode::Confirm],
         features: Features { ttl: true, dead_letters: true, restarts: true, ..Features::default() },
         sizing: Sizing::default(),

@@ -45,7 +45,7 @@ pub(super) fn draw_queues(features: &Features, exchanges: &[ExchangePlan], rng: 
     (0..count).map(|number| draw_queue(number, count, features, exchanges, rng)).collect()
 }
 
-fn draw_queue(
+pub(super) fn draw_queue(
     number: usize,
     count: usize,
     features: &Features,

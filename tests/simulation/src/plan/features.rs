@@ -33,6 +33,8 @@ pub struct Features {
     pub consumers: bool,
     /// Quorum queues and delivery limits.
     pub attempts: bool,
+    /// Policies come and go.
+    pub policies: bool,
     /// Part of the messages, or of the queues, is transient.
     pub transient: bool,
 }
@@ -55,6 +57,7 @@ impl Features {
             copies: on(),
             consumers: on(),
             attempts: on(),
+            policies: on(),
             transient: on(),
         };
         if !features.keeps_order() && features.limits && features.dead_letters {

@@ -5,6 +5,7 @@
 
 mod draw;
 mod features;
+mod policy;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 pub(crate) use draw::draw_key;
 pub use features::Features;
+pub use policy::PolicyPlan;
 
 /// A name of a queue or exchange, or a routing key.
 pub type Name = Arc<str>;
@@ -29,6 +31,8 @@ pub struct Plan {
     pub exchanges: Vec<ExchangePlan>,
     /// The bindings that may be made.
     pub bindings: Vec<BindingPlan>,
+    /// The policies that may be set.
+    pub policies: Vec<PolicyPlan>,
     /// The channels, all of which are always open. Two share a connection.
     pub channels: Vec<Mode>,
     /// Which features are on.
@@ -44,7 +48,7 @@ pub struct Plan {
 }
 
 /// A queue as it is declared.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the arguments of queue.declare")]
 pub struct QueuePlan {
     pub name: Name,
@@ -143,6 +147,9 @@ impl Plan {
         let exchanges = draw::draw_exchanges(&features, &mut rng);
         let queues = draw::draw_queues(&features, &exchanges, &mut rng);
         let bindings = draw::draw_bindings(&queues, &exchanges, &mut rng);
+        let count = if features.policies { rng.random_range(1..=3) } else { 0 };
+        let policies =
+            (0..count).map(|number| PolicyPlan::draw(number, &queues, &exchanges, &features, &mut rng)).collect();
         let modes = [Mode::Confirm, Mode::Confirm, Mode::Transaction];
         let channels = (0..rng.random_range(2..=4)).map(|_| modes[rng.random_range(0..modes.len())]).collect();
         let plan = Self {
@@ -150,6 +157,7 @@ impl Plan {
             queues,
             exchanges,
             bindings,
+            policies,
             channels,
             features,
             sizing: draw::draw_sizing(&features, &mut rng),
