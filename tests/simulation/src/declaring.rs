@@ -206,8 +206,20 @@ fn on_wire(plan: &BindingPlan) -> Binding {
         source: Arc::clone(&plan.source),
         destination: if plan.to_queue { Destination::Queue(destination) } else { Destination::Exchange(destination) },
         routing_key: plan.key.as_bytes().into(),
-        arguments: FieldTable::new(),
+        arguments: binding_arguments(plan),
     }
+}
+
+/// What it is bound with.
+pub(crate) fn binding_arguments(plan: &BindingPlan) -> FieldTable {
+    let mut arguments = FieldTable::new();
+    for (name, value) in &plan.headers {
+        arguments.insert(&**name, *value);
+    }
+    if plan.any {
+        arguments.insert("x-match", "any");
+    }
+    arguments
 }
 
 fn arguments(plan: &QueuePlan) -> FieldTable {

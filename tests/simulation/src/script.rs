@@ -3,7 +3,7 @@
 
 use rand::{RngExt, rngs::StdRng};
 
-use crate::plan::{Name, Plan, draw_key};
+use crate::plan::{Headers, Name, Plan, draw_headers, draw_key};
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -73,6 +73,8 @@ pub struct Publication {
     pub queue: usize,
     pub key: Name,
     pub copies: Vec<Name>,
+    pub blind_copies: Vec<Name>,
+    pub headers: Headers,
     pub persistent: bool,
     pub priority: Option<u8>,
     pub expiration_ms: Option<u64>,
@@ -190,10 +192,9 @@ fn publish(plan: &Plan, rng: &mut StdRng) -> Step {
         exchange: rng.random_range(0..=plan.exchanges.len()),
         queue: queue(plan, rng),
         key: draw_key(rng),
-        copies: match plan.features.copies && rng.random_bool(0.2) {
-            true => (0..rng.random_range(1..3)).map(|_| draw_key(rng)).collect(),
-            false => Vec::new(),
-        },
+        copies: copies(plan, rng),
+        blind_copies: copies(plan, rng),
+        headers: if plan.features.headers { draw_headers(rng) } else { Headers::new() },
         persistent: !plan.features.transient || rng.random_bool(0.7),
         priority: (plan.features.priorities && rng.random_bool(0.7)).then(|| rng.random_range(0..5)),
         expiration_ms: (plan.features.expiration && rng.random_bool(0.4)).then(|| rng.random_range(0..200)),
@@ -205,6 +206,8 @@ fn publish(plan: &Plan, rng: &mut StdRng) -> Step {
         key: first.key.clone(),
         queue: first.queue,
         copies: first.copies.clone(),
+        blind_copies: first.blind_copies.clone(),
+        headers: first.headers.clone(),
         ..next
     };
     let mut messages: Vec<_> = (1..count).map(|_| message()).collect();
@@ -213,6 +216,13 @@ fn publish(plan: &Plan, rng: &mut StdRng) -> Step {
     }
     messages.insert(0, first);
     Step::Publish { channel: channel(rng), messages }
+}
+
+fn copies(plan: &Plan, rng: &mut StdRng) -> Vec<Name> {
+    match plan.features.copies && rng.random_bool(0.2) {
+        true => (0..rng.random_range(1..3)).map(|_| draw_key(rng)).collect(),
+        false => Vec::new(),
+    }
 }
 
 fn consume(plan: &Plan, rng: &mut StdRng) -> Step {

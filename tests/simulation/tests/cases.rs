@@ -13,7 +13,14 @@ fn topic(name: &str) -> ExchangePlan {
 }
 
 fn binding(source: &str, queue: &str, key: &str) -> BindingPlan {
-    BindingPlan { source: source.into(), destination: queue.into(), to_queue: true, key: key.into() }
+    BindingPlan {
+        source: source.into(),
+        destination: queue.into(),
+        to_queue: true,
+        key: key.into(),
+        headers: Vec::new(),
+        any: false,
+    }
 }
 
 fn queue(name: &str, ttl_ms: Option<u64>, dead_letter_exchange: Option<&str>) -> QueuePlan {
@@ -28,6 +35,8 @@ fn publish(exchange: usize, queue: usize, count: usize) -> Step {
         queue,
         key: "first".into(),
         copies: Vec::new(),
+        blind_copies: Vec::new(),
+        headers: Vec::new(),
         persistent: true,
         priority: None,
         expiration_ms: None,

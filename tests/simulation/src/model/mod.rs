@@ -165,7 +165,7 @@ impl Model {
     }
 
     /// Does the follow-up work at the end of a turn. `order` puts the queues that a dead letter goes to in order.
-    pub(crate) fn end_turn(&mut self, order: impl Fn(&str, &[&str]) -> Vec<QueueId>) {
+    pub(crate) fn end_turn(&mut self, order: impl Fn(&Content) -> Vec<QueueId>) {
         while let Some((source, work)) = self.work.pop_front() {
             match work {
                 Work::Delete => self.delete_queue(source.queue),
@@ -250,8 +250,8 @@ impl Message {
 impl Model {
     /// The queues that a message goes to; `None` where the exchange does not exist.
     #[must_use]
-    pub(crate) fn route(&self, exchange: &Name, keys: &[&str]) -> Option<BTreeSet<QueueId>> {
-        let names = self.topology.route(exchange, keys)?;
+    pub(crate) fn route(&self, content: &Content) -> Option<BTreeSet<QueueId>> {
+        let names = self.topology.route(content)?;
         Some(names.iter().filter_map(|name| self.queue_id(name)).collect())
     }
 }

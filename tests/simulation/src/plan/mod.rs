@@ -13,12 +13,15 @@ use leveret_broker::queue::{Overflow, Sizing};
 use leveret_store::SyncMode;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-pub(crate) use draw::draw_key;
+pub(crate) use draw::{draw_headers, draw_key};
 pub use features::Features;
 pub use policy::PolicyPlan;
 
 /// A name of a queue or exchange, or a routing key.
 pub type Name = Arc<str>;
+
+/// Headers of a message or a binding, each once.
+pub type Headers = Vec<(Name, i64)>;
 
 /// What a run consists of.
 #[derive(Debug)]
@@ -91,6 +94,8 @@ pub enum Kind {
     Fanout,
     /// By pattern.
     Topic,
+    /// By headers.
+    Headers,
 }
 
 impl Kind {
@@ -101,6 +106,7 @@ impl Kind {
             Self::Direct => "direct",
             Self::Fanout => "fanout",
             Self::Topic => "topic",
+            Self::Headers => "headers",
         }
     }
 }
@@ -127,6 +133,10 @@ pub struct BindingPlan {
     pub to_queue: bool,
     /// The routing key or pattern.
     pub key: Name,
+    /// Headers that it asks for.
+    pub headers: Headers,
+    /// One of them is enough (`x-match`).
+    pub any: bool,
 }
 
 /// What a channel is for.
