@@ -194,7 +194,8 @@ impl Real {
             loopback_users: Vec::new(),
             message_memory_bytes: plan.message_memory_bytes,
         };
-        let (store, steps) = simulation::open(disk, plan.sync);
+        let (store, steps) = simulation::open(disk, plan.sync, plan.batch_bytes)
+            .map_err(|error| format!("the store does not open: {error}"))?;
         let broker = Broker::open_by_hand(store, &config, ExchangeTypes::default(), plan.sizing, now_ms)
             .map_err(|error| format!("the broker does not start: {error}"))?;
         let vhost = broker.vhost(VHOST).ok_or("the vhost is missing")?;

@@ -73,6 +73,7 @@ fn what_falls_due_together_comes_in_order_to_each_queue() {
         features: Features { ttl: true, dead_letters: true, restarts: true, ..Features::default() },
         sizing: Sizing::default(),
         message_memory_bytes: usize::MAX,
+        batch_bytes: usize::MAX,
         sync: SyncMode::Commit,
         outbox_bytes: 1 << 20,
     };

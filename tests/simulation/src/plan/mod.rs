@@ -44,6 +44,8 @@ pub struct Plan {
     pub sizing: Sizing,
     /// What all queues together keep in memory.
     pub message_memory_bytes: usize,
+    /// About so much of a commit is written at once.
+    pub batch_bytes: usize,
     /// When waiters are told.
     pub sync: SyncMode,
     /// Bytes that a connection may have under way.
@@ -172,6 +174,7 @@ impl Plan {
             features,
             sizing: draw::draw_sizing(&features, &mut rng),
             message_memory_bytes: draw::draw_memory(&features, &mut rng),
+            batch_bytes: if features.restarts && rng.random() { rng.random_range(0..2000) } else { usize::MAX },
             sync: if rng.random_bool(0.85) { SyncMode::Commit } else { SyncMode::Os },
             outbox_bytes: if features.windows { rng.random_range(100..600) } else { 1 << 20 },
         };
