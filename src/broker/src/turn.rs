@@ -57,7 +57,7 @@ impl<'a> Turn<'a> {
         while let Some(work) = self.work.pop_front() {
             match work {
                 Work::DeadLetter(queue) => {
-                    queue.move_dead_letters(|letters| dead_letter::deliver(self, &queue, &letters))
+                    queue.move_dead_letters(|letters| dead_letter::deliver(self, &queue, &letters));
                 }
                 Work::DeleteQueue(queue) => self.delete_queue(&queue),
             }
