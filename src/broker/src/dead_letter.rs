@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn what_dies_in_two_turns_at_once_keeps_its_order() {
-        let (store, _steps) = simulation::open(&simulation::Disk::new(), SyncMode::Commit);
+        let (store, _steps) = simulation::open(&simulation::Disk::new(), SyncMode::Commit, usize::MAX).unwrap();
         let config = BrokerConfig {
             default_user: "guest".to_owned(),
             default_password: "guest".to_owned(),

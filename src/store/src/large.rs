@@ -10,17 +10,16 @@
 
 use std::collections::BTreeSet;
 
-use rocksdb::WriteBatch;
-
+use crate::engine::Batch;
 use crate::error::StoreError;
 use crate::keys::{Family, LOG_KEY_BYTES, chunk_key, end_of, log_key, parse_log_key};
 use crate::log::{LogId, LogState};
 use crate::read::{corrupt, engine_error};
-use crate::rocks::Rocks;
+use crate::rocks::{Batches, Rocks};
 use crate::writes::Change;
 
 /// In the family of the format: the logs of a commit of which the chunks are being written.
-const UNFINISHED_KEY: &[u8] = b"unfinished";
+pub(crate) const UNFINISHED_KEY: &[u8] = b"unfinished";
 
 /// The logs whose chunks are to be written before the rest of a commit. Empty for most commits.
 #[derive(Debug, Default)]
@@ -53,18 +52,24 @@ impl Early {
         !self.logs.is_empty() && log_of_chunk(change).is_some_and(|log| self.logs.contains(&log))
     }
 
-    /// Says at the beginning which logs are concerned.
-    pub(crate) fn begin(&self, batch: &mut WriteBatch) {
-        let logs: Vec<u8> = self.logs.iter().flat_map(|log| log_key(*log)).collect();
-        batch.put(UNFINISHED_KEY, logs);
+    /// What the first part says of the logs concerned, and the rest of the commit takes back.
+    pub(crate) fn unfinished(&self) -> Vec<u8> {
+        self.logs.iter().flat_map(|log| log_key(*log)).collect()
     }
+}
 
-    /// Says with the rest of the commit that it is complete.
-    pub(crate) fn complete(&self, batch: &mut WriteBatch) {
-        if !self.is_empty() {
-            batch.delete(UNFINISHED_KEY);
-        }
+/// Removes the chunks of the logs that a first part has named. `state` are the counters of a log.
+pub(crate) fn take_back(
+    unfinished: &[u8],
+    state: impl Fn(LogId) -> Result<Option<LogState>, StoreError>,
+    batch: &mut impl Batch,
+) -> Result<(), StoreError> {
+    for key in unfinished.chunks(LOG_KEY_BYTES) {
+        let log = parse_log_key(key)?;
+        let next_seq = state(log)?.map_or(0, |state| state.next_seq);
+        batch.delete_range(Family::Chunks, &chunk_key(log, next_seq), &end_of(key));
     }
+    Ok(())
 }
 
 impl Rocks {
@@ -72,12 +77,9 @@ impl Rocks {
     pub(crate) fn take_back_unfinished(&self) -> Result<(), StoreError> {
         let read = self.db.get(UNFINISHED_KEY).map_err(|error| engine_error("reading what was unfinished", &error))?;
         let Some(logs) = read else { return Ok(()) };
-        let mut batch = self.stamped();
-        for key in logs.chunks(LOG_KEY_BYTES) {
-            let log = parse_log_key(key)?;
-            let from = chunk_key(log, self.next_seq(log)?);
-            batch.delete_range_cf(self.family(Family::Chunks), from.as_slice(), end_of(key).as_slice());
-        }
+        let mut batches = Batches::new(self);
+        take_back(&logs, |log| self.state(log), &mut batches)?;
+        let mut batch = batches.logged;
         batch.delete(UNFINISHED_KEY);
         tracing::info!(
             logs = logs.len() / LOG_KEY_BYTES,
@@ -86,12 +88,11 @@ impl Rocks {
         self.write_stamped(batch, true).map_err(|reason| StoreError::Engine { doing: "taking back a commit", reason })
     }
 
-    fn next_seq(&self, log: LogId) -> Result<u64, StoreError> {
+    fn state(&self, log: LogId) -> Result<Option<LogState>, StoreError> {
         let key = log_key(log);
         let value = self.db.get_pinned_cf(self.family(Family::Logs), key);
-        let Some(value) = value.map_err(|error| engine_error("reading counters", &error))? else { return Ok(0) };
-        let state = LogState::decode(&value).map_err(|error| corrupt(Family::Logs, log, &key, error))?;
-        Ok(state.next_seq)
+        let Some(value) = value.map_err(|error| engine_error("reading counters", &error))? else { return Ok(None) };
+        LogState::decode(&value).map(Some).map_err(|error| corrupt(Family::Logs, log, &key, error))
     }
 }
 

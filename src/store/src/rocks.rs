@@ -9,7 +9,7 @@ use crate::chunk::StoredChunk;
 use crate::engine::{Batch, CatalogueRecord, Engine, encode};
 use crate::error::StoreError;
 use crate::keys::Family;
-use crate::large::Early;
+use crate::large::{Early, UNFINISHED_KEY};
 use crate::log::{LogId, LogState};
 use crate::options::Options;
 use crate::transient::Transient;
@@ -93,7 +93,7 @@ impl Rocks {
     fn write_early(&self, early: &Early, writes: &Writes) -> Result<usize, String> {
         let mut bytes = 0;
         let mut batches = Batches::new(self);
-        early.begin(&mut batches.logged);
+        batches.logged.put(UNFINISHED_KEY, early.unfinished());
         for change in writes.changes.iter().filter(|change| early.contains(change)) {
             encode(change, &mut batches);
             if batches.logged.size_in_bytes() >= self.batch_bytes {
@@ -123,7 +123,9 @@ impl Engine for Rocks {
         for change in writes.changes.iter().filter(|change| !early.contains(change)) {
             encode(change, &mut batches);
         }
-        early.complete(&mut batches.logged);
+        if !early.is_empty() {
+            batches.logged.delete(UNFINISHED_KEY);
+        }
         self.injected_failure()?;
         let (logged, transient_bytes) = batches.write_transient().map_err(|error| error.to_string())?;
         let bytes = early_bytes + logged.size_in_bytes() + transient_bytes;
@@ -182,16 +184,16 @@ impl Engine for Rocks {
 }
 
 /// One batch for each database in the making, with the handles that entries are added by.
-struct Batches<'a> {
+pub(crate) struct Batches<'a> {
     rocks: &'a Rocks,
-    logged: WriteBatch,
+    pub(crate) logged: WriteBatch,
     transient: WriteBatch,
     /// Of transient chunks, written already: nothing holds them together.
     transient_bytes: Result<usize, rocksdb::Error>,
 }
 
 impl<'a> Batches<'a> {
-    fn new(rocks: &'a Rocks) -> Self {
+    pub(crate) fn new(rocks: &'a Rocks) -> Self {
         Self { rocks, logged: rocks.stamped(), transient: WriteBatch::default(), transient_bytes: Ok(0) }
     }
 

@@ -206,8 +206,20 @@ fn on_wire(plan: &BindingPlan) -> Binding {
         source: Arc::clone(&plan.source),
         destination: if plan.to_queue { Destination::Queue(destination) } else { Destination::Exchange(destination) },
         routing_key: plan.key.as_bytes().into(),
-        arguments: FieldTable::new(),
+        arguments: binding_arguments(plan),
     }
+}
+
+/// What it is bound with.
+pub(crate) fn binding_arguments(plan: &BindingPlan) -> FieldTable {
+    let mut arguments = FieldTable::new();
+    for (name, value) in &plan.headers {
+        arguments.insert(&**name, *value);
+    }
+    if plan.any {
+        arguments.insert("x-match", "any");
+    }
+    arguments
 }
 
 fn arguments(plan: &QueuePlan) -> FieldTable {
@@ -242,7 +254,8 @@ fn arguments(plan: &QueuePlan) -> FieldTable {
     arguments
 }
 
-fn overflow(overflow: Overflow) -> Option<&'static str> {
+/// As arguments and policies name it; without a word it is the default.
+pub(crate) fn overflow(overflow: Overflow) -> Option<&'static str> {
     match overflow {
         Overflow::DropHead => None,
         Overflow::RejectPublish => Some("reject-publish"),

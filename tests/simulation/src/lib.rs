@@ -4,7 +4,7 @@
 //! committer that are moved by hand; a reference model runs beside them and judges everything that can be seen. A run is
 //! made from a seed alone: [`plan`] says which features it has, [`script`] what happens, [`run`] does it.
 //!
-//! Where things are: `world` holds both sides; `publishing`, `consuming` and `declaring` are what clients do,
+//! Where things are: `world` holds both sides; `publishing`, `consuming` and `declaring` are what clients do, `governing` what operators do,
 //! `front` what the server's channels would, `commits` the committer, crashes and promises; `model` is what should be.
 //! [`minimise`] shortens a script that fails.
 //!
@@ -15,6 +15,7 @@ mod commits;
 mod consuming;
 mod declaring;
 mod front;
+mod governing;
 pub mod minimise;
 mod model;
 pub mod plan;

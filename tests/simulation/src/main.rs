@@ -114,6 +114,7 @@ fn report(seed: u64, failure: &Failure, length: usize) {
     plan.queues.iter().for_each(|queue| println!("  {queue:?}"));
     plan.exchanges.iter().for_each(|exchange| println!("  {exchange:?}"));
     plan.bindings.iter().for_each(|binding| println!("  {binding:?}"));
+    plan.policies.iter().for_each(|policy| println!("  {policy:?}"));
     for step in &short {
         println!("  {step:?}");
     }

@@ -77,9 +77,9 @@ impl World<'_> {
         let mut claims = Claims::default();
         let mut sums: BTreeMap<QueueId, (u64, u64)> = BTreeMap::new();
         for (_, publication) in &transaction.publishes {
-            let (exchange, key) = self.address(publication);
-            let bytes = (publication.padding + NUMBER_BYTES) as u64;
-            let Some(ids) = route(&self.real.vhost, &exchange, &key, &publication.copies) else { return false };
+            let content = self.content(0, publication);
+            let bytes = content.bytes;
+            let Some(ids) = route(&self.real.vhost, &content) else { return false };
             claims.add(ids.iter().map(|id| Arc::clone(&self.real.queues[id])).collect(), bytes);
             for id in ids {
                 let sum = sums.entry(id).or_default();
@@ -99,8 +99,8 @@ impl World<'_> {
         let mut batch = Batch::default();
         for (number, publication) in publications {
             let content = self.content(*number, publication);
-            let expected = self.model.route(&content.exchange, &content.keys());
-            let order = route(&self.real.vhost, &content.exchange, &content.key, &content.copies);
+            let expected = self.model.route(&content);
+            let order = route(&self.real.vhost, &content);
             let as_set = order.as_ref().map(|order| order.iter().copied().collect::<BTreeSet<_>>());
             if expected != as_set {
                 self.model.fail(format!("{content:?} was routed to {order:?} and should be to {expected:?}"));
@@ -126,7 +126,7 @@ impl World<'_> {
         content: &Content,
         turn: &mut Turn<'_>,
     ) -> Option<bool> {
-        let mut properties = properties(&content.copies);
+        let mut properties = properties(content);
         properties.delivery_mode = content.persistent.then_some(2);
         properties.priority = publication.priority;
         properties.expiration = content.expiration_ms.map(|expiration_ms| expiration_ms.to_string().into_bytes());
@@ -143,7 +143,7 @@ impl World<'_> {
             body: &body,
         };
         let routing = self.real.channels[channel].publisher.publish(turn, &publish, content.root).ok()?;
-        let to = self.model.route(&content.exchange, &content.keys()).unwrap_or_default();
+        let to = self.model.route(content).unwrap_or_default();
         let is_kept = to.iter().any(|id| self.model.queues[id].plan.keeps(content.persistent));
         if (routing.routed, routing.durable) != (!to.is_empty(), is_kept) {
             self.model.fail(format!("{content:?}: {routing:?}, where it goes to {to:?}"));
@@ -177,6 +177,8 @@ impl World<'_> {
             exchange,
             key,
             copies: publication.copies.clone(),
+            blind_copies: publication.blind_copies.clone(),
+            headers: publication.headers.clone(),
             deaths: Vec::new(),
             first_death: None,
         })

@@ -89,6 +89,8 @@ impl World<'_> {
             Step::DeleteExchange { exchange, if_unused } => self.delete_exchange(*exchange, *if_unused),
             Step::Bind { channel: of, binding } => self.bind(channel(of), *binding),
             Step::Unbind { channel: of, binding } => self.unbind(channel(of), *binding),
+            Step::SetPolicy { policy } => self.set_policy(*policy),
+            Step::ClearPolicy { policy } => self.clear_policy(*policy),
             Step::Publish { channel: of, messages } => self.publish(channel(of), messages),
             Step::Consume { channel: of, queue, no_ack, exclusive, priority, prefetch } => {
                 self.consume(channel(of), *queue, (*no_ack, *exclusive), *priority, *prefetch);

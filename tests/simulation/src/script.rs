@@ -3,7 +3,7 @@
 
 use rand::{RngExt, rngs::StdRng};
 
-use crate::plan::{Name, Plan, draw_key};
+use crate::plan::{Headers, Name, Plan, draw_headers, draw_key};
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -23,6 +23,10 @@ pub enum Step {
     Bind { channel: usize, binding: usize },
     /// The opposite.
     Unbind { channel: usize, binding: usize },
+    /// A policy is set.
+    SetPolicy { policy: usize },
+    /// A policy is removed.
+    ClearPolicy { policy: usize },
     /// Messages that one read brings in, published and handed over together.
     Publish { channel: usize, messages: Vec<Publication> },
     /// basic.consume
@@ -69,6 +73,8 @@ pub struct Publication {
     pub queue: usize,
     pub key: Name,
     pub copies: Vec<Name>,
+    pub blind_copies: Vec<Name>,
+    pub headers: Headers,
     pub persistent: bool,
     pub priority: Option<u8>,
     pub expiration_ms: Option<u64>,
@@ -152,6 +158,10 @@ fn weights(plan: &Plan, rng: &mut StdRng) -> Vec<(u32, Draw)> {
             (4, delete_queue),
         ]);
     }
+    if features.policies {
+        weights.push((much(2), |plan, rng| Step::SetPolicy { policy: rng.random_range(0..plan.policies.len()) }));
+        weights.push((2, |plan, rng| Step::ClearPolicy { policy: rng.random_range(0..plan.policies.len()) }));
+    }
     if features.windows {
         weights.push((6, |_, rng| Step::Window { channel: channel(rng), limit: rng.random_range(0..5) }));
     }
@@ -182,10 +192,9 @@ fn publish(plan: &Plan, rng: &mut StdRng) -> Step {
         exchange: rng.random_range(0..=plan.exchanges.len()),
         queue: queue(plan, rng),
         key: draw_key(rng),
-        copies: match plan.features.copies && rng.random_bool(0.2) {
-            true => (0..rng.random_range(1..3)).map(|_| draw_key(rng)).collect(),
-            false => Vec::new(),
-        },
+        copies: copies(plan, rng),
+        blind_copies: copies(plan, rng),
+        headers: if plan.features.headers { draw_headers(rng) } else { Headers::new() },
         persistent: !plan.features.transient || rng.random_bool(0.7),
         priority: (plan.features.priorities && rng.random_bool(0.7)).then(|| rng.random_range(0..5)),
         expiration_ms: (plan.features.expiration && rng.random_bool(0.4)).then(|| rng.random_range(0..200)),
@@ -197,6 +206,8 @@ fn publish(plan: &Plan, rng: &mut StdRng) -> Step {
         key: first.key.clone(),
         queue: first.queue,
         copies: first.copies.clone(),
+        blind_copies: first.blind_copies.clone(),
+        headers: first.headers.clone(),
         ..next
     };
     let mut messages: Vec<_> = (1..count).map(|_| message()).collect();
@@ -205,6 +216,13 @@ fn publish(plan: &Plan, rng: &mut StdRng) -> Step {
     }
     messages.insert(0, first);
     Step::Publish { channel: channel(rng), messages }
+}
+
+fn copies(plan: &Plan, rng: &mut StdRng) -> Vec<Name> {
+    match plan.features.copies && rng.random_bool(0.2) {
+        true => (0..rng.random_range(1..3)).map(|_| draw_key(rng)).collect(),
+        false => Vec::new(),
+    }
 }
 
 fn consume(plan: &Plan, rng: &mut StdRng) -> Step {

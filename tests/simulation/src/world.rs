@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use leveret_amqp::{OwnedProperties, Properties};
+use leveret_amqp::{FieldTable, OwnedProperties, Properties};
 use leveret_broker::{
     Broker, BrokerConfig, Turn, VHost,
     exchange::ExchangeTypes,
@@ -17,8 +17,9 @@ use parking_lot::Mutex;
 
 use crate::{
     commits::Commits,
+    declaring::binding_arguments,
     front::{Channel, Connection, Log},
-    model::{Model, QueueId, Seen, texts},
+    model::{self, Content, Model, QueueId, Seen, texts},
     plan::{Name, Plan},
 };
 
@@ -26,7 +27,7 @@ use crate::{
 const START_MS: u64 = 1_000_000_000_000;
 
 /// The only vhost.
-const VHOST: &str = "/";
+pub(crate) const VHOST: &str = "/";
 
 /// How many connections there are.
 pub(crate) const CONNECTIONS: usize = 2;
@@ -88,10 +89,7 @@ impl<'p> World<'p> {
     pub(crate) fn end_turn(&mut self) {
         self.observe();
         let vhost = &self.real.vhost;
-        self.model.end_turn(|exchange, keys| {
-            let copies: Vec<_> = keys[1..].iter().map(|key| Name::from(*key)).collect();
-            route(vhost, exchange, keys[0], &copies).unwrap_or_default()
-        });
+        self.model.end_turn(|content| route(vhost, content).unwrap_or_default());
         self.real.queues.retain(|id, _| self.model.queues.contains_key(id));
     }
 
@@ -131,11 +129,22 @@ impl<'p> World<'p> {
             let name = &model.plan.name;
             return Err(format!("queue {name}: ready, unacked, consumers: {found:?} and should be {expected:?}"));
         }
+        self.check_settings(real, model)?;
         match model.neglected() {
             Some(consumer) if self.is_mail_read() => {
                 Err(format!("queue {}: {consumer:?} has room and {ready} messages wait", model.plan.name))
             }
             _ => Ok(()),
+        }
+    }
+
+    fn check_settings(&self, real: &Queue, model: &model::Queue) -> Result<(), String> {
+        let (settings, plan) = (real.settings(), &model.plan);
+        let found = (settings.ttl_ms, settings.max_length, settings.max_length_bytes, settings.overflow);
+        let expected = (plan.ttl_ms, plan.max_length, plan.max_length_bytes, plan.overflow);
+        match found == expected && settings.dead_letter_exchange == plan.dead_letter_exchange {
+            true => Ok(()),
+            false => Err(format!("queue {}: its settings are {settings:?} and should be {plan:?}", plan.name)),
         }
     }
 
@@ -151,16 +160,19 @@ impl<'p> World<'p> {
         if exchanges != expected {
             return Err(format!("the exchanges are {exchanges:?} and should be {expected:?}"));
         }
-        let parts = |source: &Name, destination: &Name, key: &[u8]| {
-            (Arc::clone(source), Arc::clone(destination), String::from_utf8_lossy(key).into_owned())
+        let parts = |source: &Name, destination: &Name, key: &[u8], arguments: &FieldTable| {
+            let key = String::from_utf8_lossy(key).into_owned();
+            (Arc::clone(source), Arc::clone(destination), key, format!("{arguments:?}"))
         };
         let bindings: BTreeSet<_> = vhost
             .bindings()
             .iter()
-            .map(|binding| parts(&binding.source, binding.destination.name(), &binding.routing_key))
+            .map(|binding| parts(&binding.source, binding.destination.name(), &binding.routing_key, &binding.arguments))
             .collect();
         let expected = self.model.topology.bindings.iter();
-        let expected = expected.map(|binding| parts(&binding.source, &binding.destination, binding.key.as_bytes()));
+        let expected = expected.map(|binding| {
+            parts(&binding.source, &binding.destination, binding.key.as_bytes(), &binding_arguments(binding))
+        });
         let expected: BTreeSet<_> = expected.collect();
         match bindings == expected {
             true => Ok(()),
@@ -182,7 +194,8 @@ impl Real {
             loopback_users: Vec::new(),
             message_memory_bytes: plan.message_memory_bytes,
         };
-        let (store, steps) = simulation::open(disk, plan.sync);
+        let (store, steps) = simulation::open(disk, plan.sync, plan.batch_bytes)
+            .map_err(|error| format!("the store does not open: {error}"))?;
         let broker = Broker::open_by_hand(store, &config, ExchangeTypes::default(), plan.sizing, now_ms)
             .map_err(|error| format!("the broker does not start: {error}"))?;
         let vhost = broker.vhost(VHOST).ok_or("the vhost is missing")?;
@@ -210,18 +223,24 @@ impl Drop for Real {
 }
 
 /// Where the broker routes a message, in its order; `None` where it refuses to.
-pub(crate) fn route(vhost: &VHost, exchange: &str, key: &str, copies: &[Name]) -> Option<Vec<QueueId>> {
-    let raw = properties(copies).to_raw();
+pub(crate) fn route(vhost: &VHost, content: &Content) -> Option<Vec<QueueId>> {
+    let raw = properties(content).to_raw();
     let view = Properties::parse(&raw).ok()?;
-    let (queues, _) = vhost.route(exchange, key.as_bytes(), &view).ok()?;
+    let (queues, _) = vhost.route(&content.exchange, content.key.as_bytes(), &view).ok()?;
     Some(queues.iter().map(|queue| queue.id).collect())
 }
 
-/// Properties with the header CC.
-pub(crate) fn properties(copies: &[Name]) -> OwnedProperties {
-    let mut properties = OwnedProperties::default();
-    if !copies.is_empty() {
-        properties.headers.get_or_insert_default().insert("CC", texts(copies));
+/// Properties with the headers that routing looks at.
+pub(crate) fn properties(content: &Content) -> OwnedProperties {
+    let mut headers = FieldTable::new();
+    for (name, value) in &content.headers {
+        headers.insert(&**name, *value);
     }
-    properties
+    for (name, keys) in [("CC", &content.copies), ("BCC", &content.blind_copies)] {
+        if !keys.is_empty() {
+            headers.insert(name, texts(keys));
+        }
+    }
+    let has_headers = headers.iter().len() > 0;
+    OwnedProperties { headers: has_headers.then_some(headers), ..OwnedProperties::default() }
 }

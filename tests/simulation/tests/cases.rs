@@ -13,7 +13,14 @@ fn topic(name: &str) -> ExchangePlan {
 }
 
 fn binding(source: &str, queue: &str, key: &str) -> BindingPlan {
-    BindingPlan { source: source.into(), destination: queue.into(), to_queue: true, key: key.into() }
+    BindingPlan {
+        source: source.into(),
+        destination: queue.into(),
+        to_queue: true,
+        key: key.into(),
+        headers: Vec::new(),
+        any: false,
+    }
 }
 
 fn queue(name: &str, ttl_ms: Option<u64>, dead_letter_exchange: Option<&str>) -> QueuePlan {
@@ -28,6 +35,8 @@ fn publish(exchange: usize, queue: usize, count: usize) -> Step {
         queue,
         key: "first".into(),
         copies: Vec::new(),
+        blind_copies: Vec::new(),
+        headers: Vec::new(),
         persistent: true,
         priority: None,
         expiration_ms: None,
@@ -59,10 +68,12 @@ fn what_falls_due_together_comes_in_order_to_each_queue() {
             binding("x-expired", "rejects", "rejects"),
             binding("x-expired", "now", "#"),
         ],
+        policies: Vec::new(),
         channels: vec![Mode::Confirm],
         features: Features { ttl: true, dead_letters: true, restarts: true, ..Features::default() },
         sizing: Sizing::default(),
         message_memory_bytes: usize::MAX,
+        batch_bytes: usize::MAX,
         sync: SyncMode::Commit,
         outbox_bytes: 1 << 20,
     };

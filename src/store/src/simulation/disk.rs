@@ -33,18 +33,23 @@ pub(super) struct Contents {
 #[derive(Clone, Default)]
 struct Image {
     families: [Values; Family::ALL.len() + 1],
+    /// The logs of a commit that is being written in parts.
+    unfinished: Option<Vec<u8>>,
 }
 
-/// One batch: done as a whole or not at all.
+/// What is written at once: done as a whole or not at all. A batch, or a part of one that comes before the rest.
 #[derive(Default)]
 pub(super) struct Write {
     changes: Vec<Change>,
+    /// It does not end a commit.
+    is_part: bool,
 }
 
 enum Change {
     Put(Family, Vec<u8>, Vec<u8>),
     Delete(Family, Vec<u8>),
     DeleteRange(Family, Vec<u8>, Vec<u8>),
+    Unfinished(Option<Vec<u8>>),
 }
 
 impl Disk {
@@ -63,7 +68,7 @@ impl Disk {
     /// How many of them are not synced.
     #[must_use]
     pub fn unsynced(&self) -> u64 {
-        self.contents.lock().unsynced.len() as u64
+        count_batches(&self.contents.lock().unsynced)
     }
 
     /// The power begins to fail: from now on nothing is synced any more, whatever the disk says.
@@ -71,15 +76,15 @@ impl Disk {
         self.contents.lock().is_going = true;
     }
 
-    /// The power fails: of what was not synced, the first `kept` batches are found again. Whoever still has the disk open
+    /// The power fails: of what was not synced, the first `kept` writes are found again, batches and parts of such. Whoever still has the disk open
     /// must let go of it.
     pub fn lose_power(&self, kept: u64) {
         let mut contents = self.contents.lock();
         let contents = &mut *contents;
-        contents.batches -= contents.unsynced.len() as u64;
+        contents.batches -= count_batches(&contents.unsynced);
         for write in contents.unsynced.drain(..).take(usize::try_from(kept).unwrap_or(usize::MAX)) {
             contents.synced.apply(&write);
-            contents.batches += 1;
+            contents.batches += u64::from(!write.is_part);
         }
         contents.synced.families[place(Family::Transient)].clear();
         contents.written = contents.synced.clone();
@@ -104,6 +109,15 @@ impl Disk {
         Ok(bytes)
     }
 
+    /// Writes what comes before the rest of a batch; its bytes.
+    pub(super) fn write_part(&self, write: Write) -> usize {
+        let mut contents = self.contents.lock();
+        let bytes = write.bytes();
+        contents.written.apply(&write);
+        contents.unsynced.push_back(Write { is_part: true, ..write });
+        bytes
+    }
+
     pub(super) fn sync(&self) -> Result<(), String> {
         let mut contents = self.contents.lock();
         if std::mem::take(&mut contents.fails_next_write) {
@@ -115,6 +129,11 @@ impl Disk {
 
     pub(super) fn fail_next_write(&self) {
         self.contents.lock().fails_next_write = true;
+    }
+
+    /// The logs of a commit that did not come to its end.
+    pub(super) fn unfinished(&self) -> Option<Vec<u8>> {
+        self.contents.lock().written.unfinished.clone()
     }
 
     /// Looks at a family as it was written.
@@ -147,17 +166,24 @@ impl Image {
                 Change::DeleteRange(family, from, to) => {
                     let _gone = self.families[place(*family)].extract_if(from.clone()..to.clone(), |_, _| true).count();
                 }
+                Change::Unfinished(logs) => self.unfinished.clone_from(logs),
             }
         }
     }
 }
 
 impl Write {
-    fn bytes(&self) -> usize {
+    /// Says which logs an unfinished commit concerns, or that there is none.
+    pub(super) fn set_unfinished(&mut self, logs: Option<Vec<u8>>) {
+        self.changes.push(Change::Unfinished(logs));
+    }
+
+    pub(super) fn bytes(&self) -> usize {
         let of_change = |change: &Change| match change {
             Change::Put(_, key, value) => key.len() + value.len(),
             Change::Delete(_, key) => key.len(),
             Change::DeleteRange(_, from, to) => from.len() + to.len(),
+            Change::Unfinished(logs) => logs.as_ref().map_or(0, Vec::len),
         };
         self.changes.iter().map(of_change).sum()
     }
@@ -175,6 +201,10 @@ impl Batch for Write {
     fn delete_range(&mut self, family: Family, from: &[u8], to: &[u8]) {
         self.changes.push(Change::DeleteRange(family, from.to_vec(), to.to_vec()));
     }
+}
+
+fn count_batches(writes: &VecDeque<Write>) -> u64 {
+    writes.iter().filter(|write| !write.is_part).count() as u64
 }
 
 fn place(family: Family) -> usize {

@@ -9,6 +9,7 @@ use crate::chunk::{self, StoredChunk};
 use crate::engine::{CatalogueRecord, Engine, encode};
 use crate::error::StoreError;
 use crate::keys::{Family, chunk_key, due_key, end_of, end_of_due, last_number, log_key, parse_due_key, parse_log_key};
+use crate::large::{Early, take_back};
 use crate::log::{LogId, LogState, Marks};
 use crate::read::corrupt;
 use crate::writes::Writes;
@@ -19,16 +20,23 @@ const SYNC_US: u64 = 200;
 /// See the module.
 pub(super) struct Memory {
     pub(super) disk: Disk,
+    /// About so much is written at once.
+    pub(super) batch_bytes: usize,
     /// The committer's clock, which a sync moves.
     pub(super) elapsed_us: Arc<AtomicU64>,
 }
 
 impl Engine for Memory {
     fn write(&self, writes: &Writes, sync: bool) -> Result<usize, String> {
-        let mut write = Write::default();
-        writes.changes.iter().for_each(|change| encode(change, &mut write));
         self.elapsed_us.fetch_add(if sync { SYNC_US } else { 0 }, Relaxed);
-        self.disk.write(write, sync)
+        let early = Early::of(&writes.changes, self.batch_bytes);
+        let early_bytes = if early.is_empty() { 0 } else { self.write_early(&early, writes) };
+        let mut rest = Write::default();
+        writes.changes.iter().filter(|change| !early.contains(change)).for_each(|change| encode(change, &mut rest));
+        if !early.is_empty() {
+            rest.set_unfinished(None);
+        }
+        Ok(early_bytes + self.disk.write(rest, sync)?)
     }
 
     fn sync(&self) -> Result<(), String> {
@@ -106,6 +114,37 @@ impl Engine for Memory {
 }
 
 impl Memory {
+    /// Writes the chunks that come before the rest of a commit; their bytes.
+    fn write_early(&self, early: &Early, writes: &Writes) -> usize {
+        let mut bytes = 0;
+        let mut part = Write::default();
+        part.set_unfinished(Some(early.unfinished()));
+        for change in writes.changes.iter().filter(|change| early.contains(change)) {
+            encode(change, &mut part);
+            if part.bytes() >= self.batch_bytes {
+                bytes += self.disk.write_part(std::mem::take(&mut part));
+            }
+        }
+        bytes + self.disk.write_part(part)
+    }
+
+    /// Removes the chunks of a commit whose rest never came.
+    pub(super) fn take_back_unfinished(&self) -> Result<(), StoreError> {
+        let Some(logs) = self.disk.unfinished() else { return Ok(()) };
+        let mut write = Write::default();
+        take_back(&logs, |log| self.state(log), &mut write)?;
+        write.set_unfinished(None);
+        self.disk.write_part(write);
+        self.disk.sync().map_err(|reason| StoreError::Engine { doing: "taking back a commit", reason })
+    }
+
+    fn state(&self, log: LogId) -> Result<Option<LogState>, StoreError> {
+        let key = log_key(log);
+        let value = self.disk.read(Family::Logs, |logs| logs.get(key.as_slice()).cloned());
+        let state = value.map(|value| LogState::decode(&value)).transpose();
+        state.map_err(|error| corrupt(Family::Logs, log, &key, error))
+    }
+
     fn decode(&self, family: Family, log: LogId, first_seq: u64, value: Vec<u8>) -> Result<StoredChunk, StoreError> {
         let key = chunk_key(log, first_seq);
         let mut chunk = chunk::decode(first_seq, value).map_err(|error| corrupt(family, log, &key, error))?;

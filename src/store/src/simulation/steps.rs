@@ -8,6 +8,7 @@ use super::Disk;
 use super::memory::Memory;
 use crate::clock::Clock;
 use crate::committer::{Committer, Core};
+use crate::error::StoreError;
 use crate::options::SyncMode;
 use crate::pending::Next;
 use crate::store::Store;
@@ -29,16 +30,19 @@ pub struct Steps {
     start: Instant,
 }
 
-/// Opens the store on a disk, and its committer.
-#[must_use]
-pub fn open(disk: &Disk, sync: SyncMode) -> (Store, Steps) {
+/// Opens the store on a disk, and its committer. Of a commit about `batch_bytes` are written at once.
+///
+/// # Errors
+/// Where a commit that was interrupted cannot be taken back.
+pub fn open(disk: &Disk, sync: SyncMode, batch_bytes: usize) -> Result<(Store, Steps), StoreError> {
     let elapsed_us = Arc::new(AtomicU64::new(0));
     let start = Instant::now();
     let clock = Clock::ByHand { start, elapsed_us: Arc::clone(&elapsed_us) };
-    let engine = Arc::new(Memory { disk: disk.clone(), elapsed_us: Arc::clone(&elapsed_us) });
+    let engine = Arc::new(Memory { disk: disk.clone(), batch_bytes, elapsed_us: Arc::clone(&elapsed_us) });
+    engine.take_back_unfinished()?;
     let core = Arc::new(Core::new(engine, clock, sync));
     let store = Store::without_thread(Arc::clone(&core));
-    (store, Steps { committer: Committer::new(core), elapsed_us, start })
+    Ok((store, Steps { committer: Committer::new(core), elapsed_us, start }))
 }
 
 impl Steps {

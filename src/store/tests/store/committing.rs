@@ -26,7 +26,7 @@ fn a_commit_with_nothing_to_write_does_not_sync() {
 
 #[test]
 fn who_waits_until_nothing_can_be_lost_waits_for_syncs_of_chunks_and_the_catalogue() {
-    let (store, mut steps) = simulation::open(&Disk::new(), SyncMode::Commit);
+    let (store, mut steps) = simulation::open(&Disk::new(), SyncMode::Commit, usize::MAX).unwrap();
     let mut syncs_for = |change: fn(&mut Writes)| {
         let before = store.statistics();
         let turn = store.turn();
@@ -61,7 +61,7 @@ fn what_nobody_waits_for_is_synced_when_nothing_more_comes() {
 #[test]
 fn who_waits_for_a_commit_finds_what_was_settled_settled_after_a_loss_of_power() {
     let disk = Disk::new();
-    let (store, mut steps) = simulation::open(&disk, SyncMode::Commit);
+    let (store, mut steps) = simulation::open(&disk, SyncMode::Commit, usize::MAX).unwrap();
     store.turn().catalogue(|writes| put(writes, LOG, 1..2));
     commit_once(&mut steps);
     store.turn().catalogue(|writes| writes.delete_chunk(LOG, 1));
@@ -70,7 +70,7 @@ fn who_waits_for_a_commit_finds_what_was_settled_settled_after_a_loss_of_power()
     store.turn().after_commit(Box::new(|outcome| assert_eq!(outcome, Ok(()))));
     commit_once(&mut steps);
     disk.lose_power(0);
-    let (store, _) = simulation::open(&disk, SyncMode::Commit);
+    let (store, _) = simulation::open(&disk, SyncMode::Commit, usize::MAX).unwrap();
     assert!(store.read(LOG, 0, 1).unwrap().is_empty());
 }
 

@@ -39,12 +39,7 @@ impl Model {
     }
 
     /// Letters of one command.
-    pub(super) fn move_dead(
-        &mut self,
-        plan: &QueuePlan,
-        letters: Letters,
-        order: &impl Fn(&str, &[&str]) -> Vec<QueueId>,
-    ) {
+    pub(super) fn move_dead(&mut self, plan: &QueuePlan, letters: Letters, order: &impl Fn(&Content) -> Vec<QueueId>) {
         let Some(exchange) = &plan.dead_letter_exchange else { return };
         let rank = self.next_rank + 1;
         for (reason, dead) in letters {
@@ -68,11 +63,11 @@ impl Model {
     }
 
     /// The queues that a dead letter goes to, in the order in which the broker takes them.
-    fn targets(&self, content: &Content, order: &impl Fn(&str, &[&str]) -> Vec<QueueId>) -> Vec<QueueId> {
-        let names = self.topology.route(&content.exchange, &content.keys()).unwrap_or_default();
+    fn targets(&self, content: &Content, order: &impl Fn(&Content) -> Vec<QueueId>) -> Vec<QueueId> {
+        let names = self.topology.route(content).unwrap_or_default();
         let wanted = names.iter().filter(|name| !content.goes_round(name)).filter_map(|name| self.queue_id(name));
         let mut wanted: Vec<_> = wanted.collect();
-        let order = order(&content.exchange, &content.keys());
+        let order = order(content);
         wanted.sort_by_key(|id| order.iter().position(|other| other == id));
         wanted
     }

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use leveret_amqp::{FieldTable, FieldValue};
 use leveret_broker::queue::{DeadLetterReason, Position};
 
-use crate::plan::Name;
+use crate::plan::{Headers, Name};
 
 /// What does not change while a message lies in a queue.
 #[derive(Clone, Debug)]
@@ -32,6 +32,10 @@ pub(crate) struct Content {
     pub(crate) key: Name,
     /// The header CC.
     pub(crate) copies: Vec<Name>,
+    /// The header BCC, which nobody gets to see. Gone when the message was routed.
+    pub(crate) blind_copies: Vec<Name>,
+    /// Other headers.
+    pub(crate) headers: Headers,
     /// Newest first.
     pub(crate) deaths: Vec<Death>,
     /// The oldest death ever.
@@ -78,7 +82,7 @@ impl Content {
 
     /// All routing keys.
     pub(crate) fn keys(&self) -> Vec<&str> {
-        std::iter::once(&self.key).chain(&self.copies).map(|key| &**key).collect()
+        std::iter::once(&self.key).chain(&self.copies).chain(&self.blind_copies).map(|key| &**key).collect()
     }
 
     /// The message as it leaves a queue for the dead-letter exchange.
@@ -93,7 +97,7 @@ impl Content {
                 count: 1,
                 time_s: now_ms / 1000,
                 exchange: Arc::clone(&self.exchange),
-                keys: self.keys().into_iter().map(Name::from).collect(),
+                keys: std::iter::once(&self.key).chain(&self.copies).cloned().collect(),
                 expiration_ms: self.expiration_ms,
             },
         };
@@ -102,6 +106,7 @@ impl Content {
         next.deaths.insert(0, death);
         next.ancestors.push(copy);
         next.expiration_ms = None;
+        next.blind_copies.clear();
         next.timestamp_ms = now_ms;
         next
     }
@@ -116,6 +121,9 @@ impl Content {
     /// that the first entry of `x-death` does not.
     pub(crate) fn headers(&self) -> FieldTable {
         let mut headers = FieldTable::new();
+        for (name, value) in &self.headers {
+            headers.insert(&**name, *value);
+        }
         if !self.copies.is_empty() {
             headers.insert("CC", texts(&self.copies));
         }

@@ -22,7 +22,7 @@ pub(crate) use queue::{Consumer, Queue, Settled, Work};
 pub(crate) use seen::Seen;
 pub(crate) use topology::Topology;
 
-use crate::plan::{Name, QueuePlan};
+use crate::plan::{Name, PolicyPlan, QueuePlan};
 use dead_letters::Source;
 use queue::Act;
 
@@ -36,6 +36,8 @@ pub(crate) struct Model {
     pub(crate) now_ms: u64,
     /// What there is.
     pub(crate) queues: BTreeMap<QueueId, Queue>,
+    /// The policies in force, by name.
+    pub(crate) policies: BTreeMap<Name, PolicyPlan>,
     /// See there.
     pub(crate) topology: Topology,
     /// Whether messages that die together come in the order in which they lay in the queue.
@@ -77,7 +79,8 @@ impl Model {
     /// A queue is declared for the first time.
     pub(crate) fn declare(&mut self, id: QueueId, plan: &QueuePlan, owner: Option<u64>) {
         let queue = Queue {
-            plan: plan.clone(),
+            plan: plan.under(self.policy_for(&plan.name)),
+            declared: plan.clone(),
             owner,
             messages: Vec::new(),
             consumers: Vec::new(),
@@ -85,6 +88,24 @@ impl Model {
             unused_since_ms: self.now_ms,
         };
         self.queues.insert(id, queue);
+    }
+
+    /// Brings a queue in line with the policies.
+    pub(crate) fn govern(&mut self, id: QueueId) {
+        let Some(queue) = self.queues.get(&id) else { return };
+        let plan = queue.declared.under(self.policy_for(&queue.plan.name));
+        if plan != queue.plan {
+            self.act(id, |queue, act| {
+                queue.plan = plan;
+                queue.touch(act);
+            });
+        }
+    }
+
+    fn policy_for(&self, queue: &str) -> Option<&PolicyPlan> {
+        let matching = self.policies.values().filter(|policy| policy.is_for(queue));
+        // Of equals the first.
+        matching.rev().max_by_key(|policy| policy.priority)
     }
 
     /// Does something with a queue, if it is still there.
@@ -144,7 +165,7 @@ impl Model {
     }
 
     /// Does the follow-up work at the end of a turn. `order` puts the queues that a dead letter goes to in order.
-    pub(crate) fn end_turn(&mut self, order: impl Fn(&str, &[&str]) -> Vec<QueueId>) {
+    pub(crate) fn end_turn(&mut self, order: impl Fn(&Content) -> Vec<QueueId>) {
         while let Some((source, work)) = self.work.pop_front() {
             match work {
                 Work::Delete => self.delete_queue(source.queue),
@@ -228,8 +249,8 @@ impl Message {
 impl Model {
     /// The queues that a message goes to; `None` where the exchange does not exist.
     #[must_use]
-    pub(crate) fn route(&self, exchange: &Name, keys: &[&str]) -> Option<BTreeSet<QueueId>> {
-        let names = self.topology.route(exchange, keys)?;
+    pub(crate) fn route(&self, content: &Content) -> Option<BTreeSet<QueueId>> {
+        let names = self.topology.route(content)?;
         Some(names.iter().filter_map(|name| self.queue_id(name)).collect())
     }
 }

@@ -5,7 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use crate::plan::{BindingPlan, ExchangePlan, Kind, Name};
+use super::message::Content;
+use crate::plan::{BindingPlan, ExchangePlan, Headers, Kind, Name};
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
@@ -65,17 +66,19 @@ impl Topology {
     }
 
     /// The names of the queues that a message is for, whether or not they exist; `None` without the exchange.
-    pub(crate) fn route(&self, exchange: &str, keys: &[&str]) -> Option<BTreeSet<Name>> {
+    pub(crate) fn route(&self, content: &Content) -> Option<BTreeSet<Name>> {
+        let Content { exchange, headers, .. } = content;
+        let keys = content.keys();
         let mut queues = BTreeSet::new();
         if exchange.is_empty() {
-            queues.extend(keys.iter().map(|key| Name::from(*key)));
+            queues.extend(keys.into_iter().map(Name::from));
             return Some(queues);
         }
         let start = self.exchanges.get(exchange)?;
         let mut visited = BTreeSet::from([&start.name]);
         let mut pending = vec![start];
         while let Some(exchange) = pending.pop() {
-            let matching = || self.bindings.iter().filter(|binding| matches(exchange, binding, keys));
+            let matching = || self.bindings.iter().filter(|binding| matches(exchange, binding, &keys, headers));
             queues
                 .extend(matching().filter(|binding| binding.to_queue).map(|binding| Arc::clone(&binding.destination)));
             let exchanges = matching().filter(|binding| !binding.to_queue).map(|binding| &binding.destination);
@@ -87,11 +90,13 @@ impl Topology {
     }
 }
 
-fn matches(exchange: &ExchangePlan, binding: &BindingPlan, keys: &[&str]) -> bool {
+fn matches(exchange: &ExchangePlan, binding: &BindingPlan, keys: &[&str], headers: &Headers) -> bool {
     binding.source == exchange.name
         && match exchange.kind {
             Kind::Fanout => true,
             Kind::Direct => keys.contains(&&*binding.key),
+            Kind::Headers if binding.any => binding.headers.iter().any(|pair| headers.contains(pair)),
+            Kind::Headers => binding.headers.iter().all(|pair| headers.contains(pair)),
             Kind::Topic => keys.iter().any(|key| {
                 let pattern: Vec<_> = binding.key.split('.').collect();
                 matches_pattern(&pattern, &key.split('.').collect::<Vec<_>>())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use leveret_broker::queue::{Overflow, Sizing};
 use rand::{RngExt, rngs::StdRng};
 
-use super::{BindingPlan, ExchangePlan, Features, Kind, Name, QueuePlan};
+use super::{BindingPlan, ExchangePlan, Features, Headers, Kind, Name, QueuePlan};
 
 /// Words of routing keys. Few, so that messages meet bindings.
 const WORDS: [&str; 3] = ["a", "b", "c"];
@@ -32,7 +32,8 @@ pub(super) fn draw_exchanges(features: &Features, rng: &mut StdRng) -> Vec<Excha
     let names: Vec<Name> = ["x0", "x1", "x2"].map(Name::from)[..rng.random_range(1..=3)].to_vec();
     let exchange = |name: &Name| ExchangePlan {
         name: Arc::clone(name),
-        kind: [Kind::Direct, Kind::Fanout, Kind::Topic][rng.random_range(0..3)],
+        kind: [Kind::Direct, Kind::Fanout, Kind::Topic, Kind::Headers]
+            [rng.random_range(0..if features.headers { 4 } else { 3 })],
         durable: !features.transient || rng.random_bool(0.8),
         auto_delete: features.fleeting && rng.random_bool(0.2),
         alternate: rng.random_bool(0.2).then(|| Arc::clone(&names[rng.random_range(0..names.len())])),
@@ -45,7 +46,7 @@ pub(super) fn draw_queues(features: &Features, exchanges: &[ExchangePlan], rng: 
     (0..count).map(|number| draw_queue(number, count, features, exchanges, rng)).collect()
 }
 
-fn draw_queue(
+pub(super) fn draw_queue(
     number: usize,
     count: usize,
     features: &Features,
@@ -96,13 +97,26 @@ pub(super) fn draw_bindings(queues: &[QueuePlan], exchanges: &[ExchangePlan], rn
             false => &exchanges[rng.random_range(0..exchanges.len())].name,
         };
         let key = if source.kind == Kind::Topic { draw_pattern(rng) } else { draw_key(rng) };
-        let binding =
-            BindingPlan { source: Arc::clone(&source.name), destination: Arc::clone(destination), to_queue, key };
+        let headers = if source.kind == Kind::Headers { draw_headers(rng) } else { Headers::new() };
+        let any = source.kind == Kind::Headers && rng.random();
+        let (source, destination) = (Arc::clone(&source.name), Arc::clone(destination));
+        let binding = BindingPlan { source, destination, to_queue, key, headers, any };
         if !bindings.contains(&binding) {
             bindings.push(binding);
         }
     }
     bindings
+}
+
+/// Some of two headers, with few values, so that messages meet bindings.
+pub(crate) fn draw_headers(rng: &mut StdRng) -> Headers {
+    let mut headers = Headers::new();
+    for name in ["h", "i"] {
+        if rng.random_bool(0.6) {
+            headers.push((name.into(), rng.random_range(0..2)));
+        }
+    }
+    headers
 }
 
 /// One or two words.

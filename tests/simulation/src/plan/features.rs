@@ -27,12 +27,16 @@ pub struct Features {
     pub fleeting: bool,
     /// Channels limit what is unacked over all their consumers.
     pub windows: bool,
-    /// Messages name further routing keys.
+    /// Messages name further routing keys, openly or not.
     pub copies: bool,
     /// Consumers come and go.
     pub consumers: bool,
     /// Quorum queues and delivery limits.
     pub attempts: bool,
+    /// Messages have headers, and exchanges route by them.
+    pub headers: bool,
+    /// Policies come and go.
+    pub policies: bool,
     /// Part of the messages, or of the queues, is transient.
     pub transient: bool,
 }
@@ -55,6 +59,8 @@ impl Features {
             copies: on(),
             consumers: on(),
             attempts: on(),
+            headers: on(),
+            policies: on(),
             transient: on(),
         };
         if !features.keeps_order() && features.limits && features.dead_letters {

@@ -5,6 +5,7 @@
 
 mod draw;
 mod features;
+mod policy;
 
 use std::sync::Arc;
 
@@ -12,11 +13,15 @@ use leveret_broker::queue::{Overflow, Sizing};
 use leveret_store::SyncMode;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-pub(crate) use draw::draw_key;
+pub(crate) use draw::{draw_headers, draw_key};
 pub use features::Features;
+pub use policy::PolicyPlan;
 
 /// A name of a queue or exchange, or a routing key.
 pub type Name = Arc<str>;
+
+/// Headers of a message or a binding, each once.
+pub type Headers = Vec<(Name, i64)>;
 
 /// What a run consists of.
 #[derive(Debug)]
@@ -29,6 +34,8 @@ pub struct Plan {
     pub exchanges: Vec<ExchangePlan>,
     /// The bindings that may be made.
     pub bindings: Vec<BindingPlan>,
+    /// The policies that may be set.
+    pub policies: Vec<PolicyPlan>,
     /// The channels, all of which are always open. Two share a connection.
     pub channels: Vec<Mode>,
     /// Which features are on.
@@ -37,6 +44,8 @@ pub struct Plan {
     pub sizing: Sizing,
     /// What all queues together keep in memory.
     pub message_memory_bytes: usize,
+    /// About so much of a commit is written at once.
+    pub batch_bytes: usize,
     /// When waiters are told.
     pub sync: SyncMode,
     /// Bytes that a connection may have under way.
@@ -44,7 +53,7 @@ pub struct Plan {
 }
 
 /// A queue as it is declared.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the arguments of queue.declare")]
 pub struct QueuePlan {
     pub name: Name,
@@ -87,6 +96,8 @@ pub enum Kind {
     Fanout,
     /// By pattern.
     Topic,
+    /// By headers.
+    Headers,
 }
 
 impl Kind {
@@ -97,6 +108,7 @@ impl Kind {
             Self::Direct => "direct",
             Self::Fanout => "fanout",
             Self::Topic => "topic",
+            Self::Headers => "headers",
         }
     }
 }
@@ -123,6 +135,10 @@ pub struct BindingPlan {
     pub to_queue: bool,
     /// The routing key or pattern.
     pub key: Name,
+    /// Headers that it asks for.
+    pub headers: Headers,
+    /// One of them is enough (`x-match`).
+    pub any: bool,
 }
 
 /// What a channel is for.
@@ -143,6 +159,9 @@ impl Plan {
         let exchanges = draw::draw_exchanges(&features, &mut rng);
         let queues = draw::draw_queues(&features, &exchanges, &mut rng);
         let bindings = draw::draw_bindings(&queues, &exchanges, &mut rng);
+        let count = if features.policies { rng.random_range(1..=3) } else { 0 };
+        let policies =
+            (0..count).map(|number| PolicyPlan::draw(number, &queues, &exchanges, &features, &mut rng)).collect();
         let modes = [Mode::Confirm, Mode::Confirm, Mode::Transaction];
         let channels = (0..rng.random_range(2..=4)).map(|_| modes[rng.random_range(0..modes.len())]).collect();
         let plan = Self {
@@ -150,10 +169,12 @@ impl Plan {
             queues,
             exchanges,
             bindings,
+            policies,
             channels,
             features,
             sizing: draw::draw_sizing(&features, &mut rng),
             message_memory_bytes: draw::draw_memory(&features, &mut rng),
+            batch_bytes: if features.restarts && rng.random() { rng.random_range(0..2000) } else { usize::MAX },
             sync: if rng.random_bool(0.85) { SyncMode::Commit } else { SyncMode::Os },
             outbox_bytes: if features.windows { rng.random_range(100..600) } else { 1 << 20 },
         };

@@ -45,7 +45,6 @@ impl Level {
         }
         let mut hint = Expiry::NEVER;
         let mut absent = None;
-        let mut waits_for_absent = false;
         let mut from_seq = 0;
         while let Some(span) = self.spans.get(self.spans.index_of(from_seq)) {
             let seqs = span.seqs();
@@ -59,25 +58,16 @@ impl Level {
                 Span::Resident(segment) => (!segment.has_data()).then_some(segment.key),
             };
             hint.merge(match (is_due, load_from) {
-                (true, None) if !waits_for_absent => self.expire_segment(&seqs, pass),
+                (true, None) if absent.is_none() || !pass.keeps_runs => self.expire_segment(&seqs, pass),
                 _ => bound,
             });
             if is_due {
                 absent = absent.or(load_from);
-                waits_for_absent |= pass.keeps_runs && load_from.is_some() && self.has_ready(&seqs);
             }
             from_seq = seqs.end;
         }
         self.hint = hint;
         absent
-    }
-
-    /// Whether a span has ready messages, so that nothing behind it is handed out before it has been read.
-    fn has_ready(&self, seqs: &Range<u64>) -> bool {
-        match self.spans.get(self.spans.index_of(seqs.start)) {
-            Some(Span::Resident(_)) => !self.ready_parts(seqs.start).is_empty(),
-            _ => self.ready_ranges(seqs.clone()).next().is_some(),
-        }
     }
 
     /// Removes expired messages of one segment; the bound of what stays.

@@ -12,6 +12,9 @@ impl State {
     /// Lets expire what is due before `now_ms`, or also at it if `inclusive`. What is due exactly now may be delivered
     /// in the same step that brought it, which is what a TTL of 0 means.
     pub(super) fn expire(&mut self, now_ms: u64, inclusive: bool, actions: &mut Vec<Action>) {
+        if self.has_condemned() {
+            return;
+        }
         let mut pass = ExpiryPass {
             before_ms: now_ms.saturating_add(u64::from(inclusive)),
             ttl_ms: self.settings.ttl_ms,
@@ -27,6 +30,11 @@ impl State {
             let reason = DeadLetterReason::Expired;
             actions.push(Action::DeadLetter { reason, runs: pass.runs });
         }
+    }
+
+    /// Whether messages that were rejected before have yet to be read for the dead-letter exchange: they go first.
+    pub(super) fn has_condemned(&self) -> bool {
+        self.levels.iter().any(Level::has_condemned)
     }
 
     /// Whether something may be over.

@@ -63,7 +63,8 @@ impl State {
     /// Drops from the front until the queue is no longer than it may be.
     pub(super) fn shorten(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
         // What is over and has yet to be read leaves by itself, and must not push out something that is not.
-        if self.settings.overflow != Overflow::DropHead || self.is_overdue_on_disk(now_ms) {
+        let is_expiry_done = !self.has_condemned() && !self.is_overdue_on_disk(now_ms);
+        if self.settings.overflow != Overflow::DropHead || !is_expiry_done {
             return;
         }
         let keeps_runs = self.settings.dead_letter_exchange.is_some();
@@ -84,10 +85,10 @@ impl State {
         }
     }
 
-    /// Whether something in memory may be over that waits, for the order of dead letters, until what lies before it is
-    /// read. It could be at the front.
+    /// Whether something in memory may be over that waits, for the order of dead letters, until others are read. It could
+    /// be at the front.
     fn holds_what_is_over(&self) -> bool {
-        self.overdue.is_some() && self.settings.dead_letter_exchange.is_some()
+        self.has_condemned() || self.overdue.is_some() && self.settings.dead_letter_exchange.is_some()
     }
 
     pub(super) fn is_too_long(&self) -> bool {

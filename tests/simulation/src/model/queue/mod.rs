@@ -16,6 +16,8 @@ use crate::plan::QueuePlan;
 #[derive(Clone, Debug)]
 pub(crate) struct Queue {
     /// As declared.
+    pub(crate) declared: QueuePlan,
+    /// The same under its policy.
     pub(crate) plan: QueuePlan,
     /// The connection that alone may use it.
     pub(crate) owner: Option<u64>,
