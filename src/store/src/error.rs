@@ -38,8 +38,8 @@ pub enum StoreError {
     /// Part of the write-ahead log cannot be read, although it had been synced.
     #[error(
         "{} is damaged at byte {offset}: {changes} changes that had reached the disk cannot be read. Restore the data \
-         folder from a backup. Or start once with store.accept_damage = true: where no other file is newer than the damage, \
-         it goes on with what was stored before that, and everything stored later is lost", file.display()
+         folder from a backup. Or start once with store.accept_damage = true: it goes on with what was stored before the \
+         damage, and what was stored later is lost", file.display()
     )]
     Damaged {
         /// The log.

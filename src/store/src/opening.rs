@@ -14,7 +14,7 @@ use crate::wal;
 const FORMAT: u32 = 1;
 const FORMAT_KEY: &[u8] = b"format";
 /// What the engine calls the family that is always there. It holds the format only.
-const DEFAULT_FAMILY: &str = "default";
+pub(crate) const DEFAULT_FAMILY: &str = "default";
 
 pub(crate) fn open(directory: &Path, options: &Options) -> Result<DB, StoreError> {
     std::fs::create_dir_all(directory)

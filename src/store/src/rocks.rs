@@ -11,7 +11,7 @@ use crate::error::StoreError;
 use crate::keys::Family;
 use crate::large::Early;
 use crate::log::{LogId, LogState};
-use crate::opening;
+use crate::opening::{self, DEFAULT_FAMILY};
 use crate::options::Options;
 use crate::transient::Transient;
 use crate::wal::Stamp;
@@ -39,7 +39,8 @@ impl Rocks {
         // What the engine replayed at opening, it has written out and synced.
         let (synced, noted) = (db.latest_sequence_number().into(), AtomicU64::new(0));
         let batch_bytes = options.batch_bytes;
-        let rocks = Self { db, transient, synced, noted, batch_bytes, fail_next_write: AtomicBool::new(false) };
+        let fail_next_write = AtomicBool::new(false);
+        let rocks = Self { db, transient, synced, noted, batch_bytes, fail_next_write };
         rocks.take_back_unfinished()?;
         Ok(rocks)
     }
@@ -133,7 +134,9 @@ impl Engine for Rocks {
     fn write_out(&self) -> Result<(), StoreError> {
         let mut options = FlushOptions::default();
         options.set_wait(true);
-        let families = Family::ALL.map(|family| self.family(family));
+        // All that there are: what one of them keeps in memory only would keep the log.
+        let names = Family::ALL.iter().map(|family| family.name()).chain([DEFAULT_FAMILY]);
+        let families: Vec<_> = names.filter_map(|name| self.db.cf_handle(name)).collect();
         let written = self.db.flush_cfs_opt(&families, &options);
         written.map_err(|error| StoreError::Engine { doing: "writing out", reason: error.to_string() })
     }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use rocksdb::CompactOptions;
 
+use crate::engine::Engine;
 use crate::error::StoreError;
 use crate::keys::Family;
 use crate::rocks::Rocks;
@@ -141,11 +142,11 @@ impl Rocks {
     fn sweep(&self, before: Space) {
         let mut options = CompactOptions::default();
         options.set_exclusive_manual_compaction(false);
+        if let Err(error) = self.write_out() {
+            tracing::warn!(%error, "cannot write out what was deleted");
+            return;
+        }
         for family in FAMILIES {
-            if let Err(error) = self.db.flush_cf(self.family(family)) {
-                tracing::warn!(%error, family = family.name(), "cannot write out what was deleted");
-                return;
-            }
             self.db.compact_range_cf_opt(self.family(family), None::<&[u8]>, None::<&[u8]>, &options);
         }
         let after_bytes = FAMILIES.iter().map(|&family| self.file_bytes(family)).sum::<u64>();

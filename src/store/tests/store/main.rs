@@ -13,3 +13,4 @@ mod reading;
 mod settling;
 mod space;
 mod support;
+mod unfinished;
