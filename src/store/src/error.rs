@@ -49,6 +49,17 @@ pub enum StoreError {
         /// How many changes are missing before the next one that can be read, as far as that is known.
         changes: u64,
     },
+    /// The manifest cannot be read, although it had been synced.
+    #[error(
+        "{} is damaged at byte {offset}, and says no more which files the store consists of. Restore the data folder from a \
+         backup", file.display()
+    )]
+    DamagedManifest {
+        /// The manifest.
+        file: PathBuf,
+        /// Where in it reading fails, in bytes.
+        offset: u64,
+    },
     /// A stored value of a log cannot be decoded.
     #[error("{family} of queue {}, level {}, key {key} cannot be read: {source}", log.queue, log.level)]
     Corrupt {

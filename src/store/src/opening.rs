@@ -1,5 +1,6 @@
 //! Opens the database, or says why it cannot be.
 
+use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use rocksdb::{DB, WriteOptions};
@@ -8,7 +9,7 @@ use crate::error::StoreError;
 use crate::keys::Family;
 use crate::options::Options;
 use crate::tuning;
-use crate::wal;
+use crate::wal::{self, Damage, Loss};
 
 /// The format this program writes, and the newest it reads.
 const FORMAT: u32 = 1;
@@ -16,12 +17,27 @@ const FORMAT_KEY: &[u8] = b"format";
 /// What the engine calls the family that is always there. It holds the format only.
 pub(crate) const DEFAULT_FAMILY: &str = "default";
 
-pub(crate) fn open(directory: &Path, options: &Options) -> Result<DB, StoreError> {
+/// Makes the directory where it is not there, and keeps others out of it as long as what this returns is not dropped. The
+/// engine's own lock comes too late: files are looked at, and may be changed, before the engine opens them.
+pub(crate) fn claim(directory: &Path) -> Result<File, StoreError> {
     std::fs::create_dir_all(directory)
         .map_err(|error| unusable(directory, format!("it cannot be created: {error}")))?;
-    if !options.accept_damage {
-        refuse_loss(directory)?;
+    let cannot = |error: std::io::Error| unusable(directory, format!("it cannot be locked: {error}"));
+    let claim = File::open(directory).map_err(cannot)?;
+    match claim.try_lock() {
+        Ok(()) => Ok(claim),
+        Err(TryLockError::WouldBlock) => {
+            Err(StoreError::Locked { directory: directory.to_owned(), reason: "it is locked".to_owned() })
+        }
+        Err(TryLockError::Error(error)) => Err(cannot(error)),
     }
+}
+
+/// Opens the database in a directory that was claimed.
+pub(crate) fn open(directory: &Path, options: &Options) -> Result<DB, StoreError> {
+    wal::cut_torn_manifest(directory)
+        .map_err(|error| unusable(directory, format!("its manifest cannot be mended: {error}")))?;
+    look_for_damage(directory, options.accept_damage)?;
     let settings = tuning::database(options);
     let others = unknown_families(directory, &settings)?;
     let families = tuning::families(options, &others);
@@ -34,12 +50,19 @@ pub(crate) fn open(directory: &Path, options: &Options) -> Result<DB, StoreError
     Ok(db)
 }
 
-/// Looks for what the engine would lose without a word.
-fn refuse_loss(directory: &Path) -> Result<(), StoreError> {
-    match wal::find_loss(directory) {
-        Ok(None) => Ok(()),
-        Ok(Some(wal::Loss { file, offset, changes })) => Err(StoreError::Damaged { file, offset, changes }),
-        Err(error) => Err(unusable(directory, format!("its write-ahead log cannot be read: {error}"))),
+/// Looks for what the engine would lose without a word. What a log has lost can be accepted: the engine writes all families
+/// out together, so its files are of one moment, and replaying the logs ends before the damage.
+fn look_for_damage(directory: &Path, accepts_damage: bool) -> Result<(), StoreError> {
+    let damage = wal::find_loss(directory)
+        .map_err(|error| unusable(directory, format!("its write-ahead log cannot be read: {error}")))?;
+    match damage {
+        None => Ok(()),
+        Some(Damage::Log(Loss { file, offset, .. })) if accepts_damage => {
+            tracing::warn!(file = %file.display(), byte = offset, "the damage is accepted: what was stored later is lost");
+            Ok(())
+        }
+        Some(Damage::Log(Loss { file, offset, changes })) => Err(StoreError::Damaged { file, offset, changes }),
+        Some(Damage::Manifest { file, offset }) => Err(StoreError::DamagedManifest { file, offset }),
     }
 }
 

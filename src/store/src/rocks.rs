@@ -1,5 +1,6 @@
 //! The engine in earnest: RocksDB opened and written to. Reading is in `read`.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -28,10 +29,13 @@ pub(crate) struct Rocks {
     /// About so much is written at once.
     batch_bytes: usize,
     fail_next_write: AtomicBool,
+    /// Keeps others out; dropped last.
+    _claim: File,
 }
 
 impl Rocks {
     pub(crate) fn open(directory: &Path, options: &Options) -> Result<Self, StoreError> {
+        let claim = opening::claim(directory)?;
         let db = opening::open(directory, options)?;
         let transient = Transient::new(directory, options).map_err(|error| {
             opening::unusable(directory, format!("its transient messages cannot be removed: {error}"))
@@ -40,7 +44,7 @@ impl Rocks {
         let (synced, noted) = (db.latest_sequence_number().into(), AtomicU64::new(0));
         let batch_bytes = options.batch_bytes;
         let fail_next_write = AtomicBool::new(false);
-        let rocks = Self { db, transient, synced, noted, batch_bytes, fail_next_write };
+        let rocks = Self { db, transient, synced, noted, batch_bytes, fail_next_write, _claim: claim };
         rocks.take_back_unfinished()?;
         Ok(rocks)
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::records::{self, Found};
+use super::records::{self, Found, Stretch};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -12,26 +12,19 @@ pub(super) struct Manifest {
     /// The last sequence number when the manifest was last written.
     pub(super) last_sequence: u64,
     pub(super) file: PathBuf,
-    /// From which byte on it cannot be read. The engine takes that for an unfinished write where nothing follows.
-    pub(super) unreadable: Option<u64>,
+    pub(super) unreadable: Option<Stretch>,
 }
 
 impl Manifest {
     /// The manifest in use. None where there is no store, or where this cannot be read: the engine says then what is
     /// wrong.
     pub(super) fn read(directory: &Path) -> Option<Self> {
-        let current = std::fs::read_to_string(directory.join("CURRENT")).ok()?;
-        let file = directory.join(current.trim_end());
+        let file = file(directory)?;
         let bytes = std::fs::read(&file).ok()?;
-        let mut manifest = Self { file, ..Self::default() };
+        let mut manifest = Self { file, unreadable: records::unreadable(&bytes), ..Self::default() };
         for found in records::plain(&bytes) {
-            match found {
-                Found::Record(entry) => _ = manifest.take(&entry),
-                Found::Unreadable(offset) => {
-                    manifest.unreadable = Some(offset);
-                    break;
-                }
-            }
+            let Found::Record(entry) = found else { break };
+            manifest.take(&entry);
         }
         Some(manifest)
     }
@@ -51,6 +44,12 @@ impl Manifest {
             }
         }
     }
+}
+
+/// The one in use. None where there is no store, or where this cannot be read.
+pub(super) fn file(directory: &Path) -> Option<PathBuf> {
+    let current = std::fs::read_to_string(directory.join("CURRENT")).ok()?;
+    Some(directory.join(current.trim_end()))
 }
 
 /// The engine's tags of the fields that come first.

@@ -8,6 +8,7 @@ mod deleting;
 mod encoding;
 mod failing;
 mod large;
+mod manifest;
 mod opening;
 mod reading;
 mod settling;

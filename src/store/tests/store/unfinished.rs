@@ -5,7 +5,9 @@ use std::io::Write;
 
 use tempfile::TempDir;
 
-use super::support::{counted, fill_a_log, logs, open, open_small};
+use super::support::{LOG, commit, copy_files, counted, fill_a_log, logs, manifest, open, open_small, put, seqs};
+
+const SECTOR_BYTES: usize = 512;
 
 /// The first write to a new log has failed, or was lost with the power. What the log before held when it was last used is
 /// still behind its own records, and files hold what it has.
@@ -23,4 +25,42 @@ fn an_empty_log_behind_one_that_was_used_before() {
         File::options().append(true).open(before).unwrap().write_all(&of_another).unwrap();
     }
     assert_eq!(counted(&open(&directory)), in_new_log);
+}
+
+/// An entry of the manifest that changes nothing: a field that is no longer used, again and again.
+fn entry() -> Vec<u8> {
+    let data = [9, 0].repeat(180);
+    let body = [&[1][..], &data].concat();
+    let checksum = crc32c::crc32c(&body).rotate_right(15).wrapping_add(0xa282_ead8);
+    [&checksum.to_le_bytes()[..], &(data.len() as u16).to_le_bytes(), &body].concat()
+}
+
+#[test]
+fn sectors_missing_at_the_end_of_the_manifest() {
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory);
+    commit(&store, |writes| put(writes, LOG, 0..9));
+    drop(store);
+    let synced = std::fs::read(manifest(directory.path())).unwrap();
+    let written = [synced.clone(), entry().repeat(8)].concat();
+    let is_there = |content: &[u8]| {
+        let copy = TempDir::new().unwrap();
+        copy_files(directory.path(), copy.path());
+        std::fs::write(manifest(copy.path()), content).unwrap();
+        assert_eq!(seqs(&open(&copy).read(LOG, 0, usize::MAX).unwrap()).concat(), (0..9).collect::<Vec<_>>());
+    };
+    is_there(&written);
+    for sector in synced.len() / SECTOR_BYTES..written.len().div_ceil(SECTOR_BYTES) {
+        let start = (sector * SECTOR_BYTES).max(synced.len());
+        let end = (start / SECTOR_BYTES + 1) * SECTOR_BYTES;
+        let end = end.min(written.len());
+        let mut torn = written.clone();
+        torn[start..end].fill(0);
+        is_there(&torn);
+        torn[start..].fill(0);
+        is_there(&torn);
+        torn.truncate(end);
+        is_there(&torn);
+        is_there(&written[..end]);
+    }
 }
