@@ -38,6 +38,8 @@ pub(crate) fn open(directory: &Path, options: &Options) -> Result<DB, StoreError
     wal::cut_torn_manifest(directory)
         .map_err(|error| unusable(directory, format!("its manifest cannot be mended: {error}")))?;
     look_for_damage(directory, options.accept_damage)?;
+    wal::remove_written_out(directory)
+        .map_err(|error| unusable(directory, format!("a log that is not needed any more is in the way: {error}")))?;
     let settings = tuning::database(options);
     let others = unknown_families(directory, &settings)?;
     let families = tuning::families(options, &others);

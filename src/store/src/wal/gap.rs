@@ -24,7 +24,7 @@ pub(crate) fn find_loss(directory: &Path) -> std::io::Result<Option<Damage>> {
         return Ok(of_manifest);
     }
     let mut search = Search::new(manifest.last_sequence);
-    for (number, file) in logs(directory, manifest.log_min)? {
+    for (number, file) in logs(directory, manifest.log_written_out)? {
         let mut bytes = Vec::new();
         File::open(&file)?.read_to_end(&mut bytes)?;
         search.log(file, number, &bytes);
@@ -33,8 +33,8 @@ pub(crate) fn find_loss(directory: &Path) -> std::io::Result<Option<Damage>> {
     Ok(search.loss.map(|loss| of_manifest.unwrap_or(Damage::Log(loss))))
 }
 
-/// The logs that the engine will replay, in its order.
-fn logs(directory: &Path, min: u64) -> std::io::Result<Vec<(u64, PathBuf)>> {
+/// The logs from a number on, in the engine's order.
+pub(super) fn logs(directory: &Path, min: u64) -> std::io::Result<Vec<(u64, PathBuf)>> {
     let mut logs = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();

@@ -27,6 +27,39 @@ fn an_empty_log_behind_one_that_was_used_before() {
     assert_eq!(counted(&open(&directory)), in_new_log);
 }
 
+/// As [`an_empty_log_behind_one_that_was_used_before`], where the log before is kept only for families that had nothing in
+/// it: they are told so one write-out later.
+#[test]
+fn a_log_that_only_families_without_anything_in_it_keep() {
+    let directory = TempDir::new().unwrap();
+    let store = open_small(directory.path());
+    let in_new_log = fill_a_log(&store, directory.path(), 0);
+    drop(store);
+    let new = logs(directory.path()).pop().unwrap();
+    let number: u8 = new.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+    let manifest = manifest(directory.path());
+    let content = std::fs::read(&manifest).unwrap();
+    std::fs::write(&manifest, with_lowest_log(&content, number, number - 1)).unwrap();
+    std::fs::copy(&new, new.with_file_name(format!("{:06}.log", number - 1))).unwrap();
+    assert_eq!(counted(&open(&directory)), in_new_log + 1);
+}
+
+/// A manifest whose last entry keeps another log than this.
+fn with_lowest_log(manifest: &[u8], log: u8, other: u8) -> Vec<u8> {
+    let mut content = manifest.to_vec();
+    let mut last = 0;
+    let mut next = 0;
+    while next < content.len() {
+        last = next;
+        next += 7 + usize::from(u16::from_le_bytes([content[next + 4], content[next + 5]]));
+    }
+    let field = (last + 7..next).find(|&at| content[at..].starts_with(&[10, log])).unwrap();
+    content[field + 1] = other;
+    let checksum = crc32c::crc32c(&content[last + 6..]).rotate_right(15).wrapping_add(0xa282_ead8);
+    content[last..last + 4].copy_from_slice(&checksum.to_le_bytes());
+    content
+}
+
 /// An entry of the manifest that changes nothing: a field that is no longer used, again and again.
 fn entry() -> Vec<u8> {
     let data = [9, 0].repeat(180);
