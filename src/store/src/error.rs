@@ -38,8 +38,8 @@ pub enum StoreError {
     /// Part of the write-ahead log cannot be read, although it had been synced.
     #[error(
         "{} is damaged at byte {offset}: {changes} changes that had reached the disk cannot be read. Restore the data \
-         folder from a backup. Or start once with store.accept_damage = true: where no other file is newer than the damage, \
-         it goes on with what was stored before that, and everything stored later is lost", file.display()
+         folder from a backup. Or start once with store.accept_damage = true: it goes on with what was stored before the \
+         damage, and what was stored later is lost", file.display()
     )]
     Damaged {
         /// The log.
@@ -48,6 +48,17 @@ pub enum StoreError {
         offset: u64,
         /// How many changes are missing before the next one that can be read, as far as that is known.
         changes: u64,
+    },
+    /// The manifest cannot be read, although it had been synced.
+    #[error(
+        "{} is damaged at byte {offset}, and says no more which files the store consists of. Restore the data folder from a \
+         backup", file.display()
+    )]
+    DamagedManifest {
+        /// The manifest.
+        file: PathBuf,
+        /// Where in it reading fails, in bytes.
+        offset: u64,
     },
     /// A stored value of a log cannot be decoded.
     #[error("{family} of queue {}, level {}, key {key} cannot be read: {source}", log.queue, log.level)]

@@ -24,6 +24,7 @@ mod error;
 mod keys;
 mod large;
 mod log;
+mod opening;
 mod options;
 mod patience;
 mod pending;

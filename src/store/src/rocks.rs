@@ -1,5 +1,6 @@
 //! The engine in earnest: RocksDB opened and written to. Reading is in `read`.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -11,17 +12,11 @@ use crate::error::StoreError;
 use crate::keys::Family;
 use crate::large::{Early, UNFINISHED_KEY};
 use crate::log::{LogId, LogState};
+use crate::opening::{self, DEFAULT_FAMILY};
 use crate::options::Options;
 use crate::transient::Transient;
-use crate::tuning;
-use crate::wal::{self, Stamp};
+use crate::wal::Stamp;
 use crate::writes::Writes;
-
-/// The format this program writes, and the newest it reads.
-const FORMAT: u32 = 1;
-const FORMAT_KEY: &[u8] = b"format";
-/// What the engine calls the family that is always there. It holds the format only.
-const DEFAULT_FAMILY: &str = "default";
 
 /// The open database.
 pub(crate) struct Rocks {
@@ -34,30 +29,22 @@ pub(crate) struct Rocks {
     /// About so much is written at once.
     batch_bytes: usize,
     fail_next_write: AtomicBool,
+    /// Keeps others out; dropped last.
+    _claim: File,
 }
 
 impl Rocks {
     pub(crate) fn open(directory: &Path, options: &Options) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(directory)
-            .map_err(|error| unusable(directory, format!("it cannot be created: {error}")))?;
-        if !options.accept_damage {
-            refuse_loss(directory)?;
-        }
-        let settings = tuning::database(options);
-        let others = unknown_families(directory, &settings)?;
-        let families = tuning::families(options, &others);
-        let db = DB::open_cf_descriptors(&settings, directory, families)
-            .map_err(|error| opening_error(directory, &error))?;
-        check_format(&db, directory)?;
-        if let Some(name) = others.first() {
-            return Err(unusable(directory, format!("it has the unknown column family {name}")));
-        }
-        let transient = Transient::new(directory, options)
-            .map_err(|error| unusable(directory, format!("its transient messages cannot be removed: {error}")))?;
+        let claim = opening::claim(directory)?;
+        let db = opening::open(directory, options)?;
+        let transient = Transient::new(directory, options).map_err(|error| {
+            opening::unusable(directory, format!("its transient messages cannot be removed: {error}"))
+        })?;
         // What the engine replayed at opening, it has written out and synced.
         let (synced, noted) = (db.latest_sequence_number().into(), AtomicU64::new(0));
         let batch_bytes = options.batch_bytes;
-        let rocks = Self { db, transient, synced, noted, batch_bytes, fail_next_write: AtomicBool::new(false) };
+        let fail_next_write = AtomicBool::new(false);
+        let rocks = Self { db, transient, synced, noted, batch_bytes, fail_next_write, _claim: claim };
         rocks.take_back_unfinished()?;
         Ok(rocks)
     }
@@ -153,7 +140,9 @@ impl Engine for Rocks {
     fn write_out(&self) -> Result<(), StoreError> {
         let mut options = FlushOptions::default();
         options.set_wait(true);
-        let families = Family::ALL.map(|family| self.family(family));
+        // All that there are: what one of them keeps in memory only would keep the log.
+        let names = Family::ALL.iter().map(|family| family.name()).chain([DEFAULT_FAMILY]);
+        let families: Vec<_> = names.filter_map(|name| self.db.cf_handle(name)).collect();
         let written = self.db.flush_cfs_opt(&families, &options);
         written.map_err(|error| StoreError::Engine { doing: "writing out", reason: error.to_string() })
     }
@@ -242,54 +231,4 @@ impl Batch for Batches<'_> {
             _ => self.logged.delete_range_cf(self.rocks.family(family), from, to),
         }
     }
-}
-
-/// Looks for what the engine would lose without a word.
-fn refuse_loss(directory: &Path) -> Result<(), StoreError> {
-    match wal::find_loss(directory) {
-        Ok(None) => Ok(()),
-        Ok(Some(wal::Loss { file, offset, changes })) => Err(StoreError::Damaged { file, offset, changes }),
-        Err(error) => Err(unusable(directory, format!("its write-ahead log cannot be read: {error}"))),
-    }
-}
-
-/// Column families in an existing directory that this program does not know. They must be opened all the same.
-fn unknown_families(directory: &Path, settings: &rocksdb::Options) -> Result<Vec<String>, StoreError> {
-    let Ok(current) = std::fs::read(directory.join("CURRENT")) else { return Ok(Vec::new()) };
-    let manifest = String::from_utf8_lossy(&current).trim_end().to_owned();
-    if !directory.join(&manifest).is_file() {
-        let reason = format!("Corruption: the file CURRENT names {manifest:?}, which is not there");
-        return Err(unusable(directory, reason));
-    }
-    let names = DB::list_cf(settings, directory).map_err(|error| opening_error(directory, &error))?;
-    let known = |name: &String| name == DEFAULT_FAMILY || Family::ALL.iter().any(|family| family.name() == name);
-    Ok(names.into_iter().filter(|name| !known(name)).collect())
-}
-
-/// Compares the format of what was opened, and writes it when the database is new.
-fn check_format(db: &DB, directory: &Path) -> Result<(), StoreError> {
-    let engine_error = |error: rocksdb::Error| opening_error(directory, &error);
-    let Some(value) = db.get(FORMAT_KEY).map_err(engine_error)? else {
-        let mut options = WriteOptions::default();
-        options.set_sync(true);
-        return db.put_opt(FORMAT_KEY, FORMAT.to_le_bytes(), &options).map_err(engine_error);
-    };
-    match <[u8; 4]>::try_from(value.as_slice()).map(u32::from_le_bytes) {
-        Ok(found) if found <= FORMAT => Ok(()),
-        Ok(found) => Err(StoreError::NewerFormat { directory: directory.to_owned(), found, supported: FORMAT }),
-        Err(_) => Err(unusable(directory, "its format record is damaged".to_owned())),
-    }
-}
-
-fn opening_error(directory: &Path, error: &rocksdb::Error) -> StoreError {
-    let reason = error.to_string();
-    // The engine has no kind of error for this: it reports what locking the file LOCK reported.
-    if reason.contains("While lock file") || reason.contains("lock hold by current process") {
-        return StoreError::Locked { directory: directory.to_owned(), reason };
-    }
-    unusable(directory, reason)
-}
-
-fn unusable(directory: &Path, reason: String) -> StoreError {
-    StoreError::Unusable { directory: directory.to_owned(), reason }
 }

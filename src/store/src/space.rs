@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use rocksdb::{ColumnFamily, CompactOptions, DB, DEFAULT_COLUMN_FAMILY_NAME};
+use rocksdb::{ColumnFamily, CompactOptions, DB, DEFAULT_COLUMN_FAMILY_NAME, FlushOptions};
 
 use crate::error::StoreError;
 use crate::keys::Family;
@@ -126,11 +126,17 @@ impl Space {
 struct Files<'a> {
     db: &'a DB,
     families: Vec<&'a ColumnFamily>,
+    /// What is in memory is written out with that of these.
+    written_together: Vec<&'a ColumnFamily>,
 }
 
 impl Rocks {
     fn kept_files(&self) -> Files<'_> {
-        Files { db: &self.db, families: FAMILIES.iter().map(|&family| self.family(family)).collect() }
+        Files {
+            db: &self.db,
+            families: FAMILIES.map(|family| self.family(family)).to_vec(),
+            written_together: Family::ALL.map(|family| self.family(family)).to_vec(),
+        }
     }
 
     /// Bytes of the messages that live there, about.
@@ -145,7 +151,8 @@ impl Rocks {
 }
 
 fn transient_files(db: &DB) -> Option<Files<'_>> {
-    Some(Files { db, families: vec![db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME)?] })
+    let family = db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME)?;
+    Some(Files { db, families: vec![family], written_together: vec![family] })
 }
 
 impl Files<'_> {
@@ -166,11 +173,11 @@ impl Files<'_> {
         }
         let mut options = CompactOptions::default();
         options.set_exclusive_manual_compaction(false);
+        if let Err(error) = self.db.flush_cfs_opt(&self.written_together, &FlushOptions::default()) {
+            tracing::warn!(%error, "cannot write out what was deleted");
+            return;
+        }
         for family in &self.families {
-            if let Err(error) = self.db.flush_cf(*family) {
-                tracing::warn!(%error, "cannot write out what was deleted");
-                return;
-            }
             self.db.compact_range_cf_opt(*family, None::<&[u8]>, None::<&[u8]>, &options);
         }
         tracing::debug!(before_bytes = space.file_bytes, after_bytes = self.bytes(), "gave space back to the disk");

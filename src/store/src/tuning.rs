@@ -19,6 +19,10 @@ pub(crate) fn database(options: &Options) -> Settings {
     settings.set_max_open_files(i32::from(options.open_files));
     settings.set_max_background_jobs(i32::from(options.background_jobs));
     write_ahead_log(&mut settings, options);
+    // All families at once: what is in files is of one moment. Otherwise a log may be needed for one family when another
+    // has been written out beyond it; where that log is damaged then, or only ends with what it held when it was last used
+    // and the next is still empty, the engine refuses to open.
+    settings.set_atomic_flush(true);
     // One thread writes: what lets several write at once only costs.
     settings.set_allow_concurrent_memtable_write(false);
     settings.set_enable_write_thread_adaptive_yield(false);

@@ -4,32 +4,37 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::Loss;
 use super::manifest::Manifest;
 use super::records::{self, Found};
 use super::stamp::Commit;
+use super::{Damage, Loss};
 
 /// Looks for changes that are missing from the logs in `directory` although they had been synced.
 ///
 /// # Errors
 /// When a log cannot be read at all.
-pub(crate) fn find_loss(directory: &Path) -> std::io::Result<Option<Loss>> {
+pub(crate) fn find_loss(directory: &Path) -> std::io::Result<Option<Damage>> {
     let Some(manifest) = Manifest::read(directory) else { return Ok(None) };
+    let of_manifest = manifest.unreadable.as_ref().map(|stretch| {
+        let offset = stretch.bytes.start as u64;
+        Damage::Manifest { file: manifest.file.clone(), offset }
+    });
+    // The engine may read round it, or try to for ever. An entry that is cut short it leaves out, rightly or not.
+    if manifest.unreadable.is_some_and(|stretch| !stretch.is_cut_short) {
+        return Ok(of_manifest);
+    }
     let mut search = Search::new(manifest.last_sequence);
-    for (number, file) in logs(directory, manifest.log_min)? {
+    for (number, file) in logs(directory, manifest.log_written_out)? {
         let mut bytes = Vec::new();
         File::open(&file)?.read_to_end(&mut bytes)?;
         search.log(file, number, &bytes);
     }
     // What the manifest says last may be that a log is not needed any more.
-    Ok(search.loss.map(|loss| match manifest.unreadable {
-        Some(offset) => Loss { file: manifest.file, offset, ..loss },
-        None => loss,
-    }))
+    Ok(search.loss.map(|loss| of_manifest.unwrap_or(Damage::Log(loss))))
 }
 
-/// The logs that the engine will replay, in its order.
-fn logs(directory: &Path, min: u64) -> std::io::Result<Vec<(u64, PathBuf)>> {
+/// The logs from a number on, in the engine's order.
+pub(super) fn logs(directory: &Path, min: u64) -> std::io::Result<Vec<(u64, PathBuf)>> {
     let mut logs = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let path = entry?.path();

@@ -11,6 +11,8 @@
 //!
 //! * [`records`]: the engine's log format, as far as it is needed; it reads past damage;
 //! * [`manifest`]: which logs count;
+//! * [`torn`]: what was never synced, and keeps the manifest from being read;
+//! * [`written_out`]: what need not be read, and keeps the rest from being replayed;
 //! * [`gap`]: what is missing.
 //!
 //! Roads not taken: the engine's own recovery modes (one refuses every torn tail, another skips damage silently) and its
@@ -20,11 +22,29 @@ mod gap;
 mod manifest;
 mod records;
 mod stamp;
+mod torn;
+mod written_out;
 
 pub(crate) use gap::find_loss;
 pub(crate) use stamp::Stamp;
+pub(crate) use torn::cut_torn_manifest;
+pub(crate) use written_out::remove_written_out;
 
 /// Something that had been synced cannot be read any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Damage {
+    /// A log.
+    Log(Loss),
+    /// The manifest. So nobody knows which files the store consists of.
+    Manifest {
+        /// Which file that is.
+        file: std::path::PathBuf,
+        /// Where in it reading fails, in bytes.
+        offset: u64,
+    },
+}
+
+/// A part of the logs that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Loss {
     /// The log.

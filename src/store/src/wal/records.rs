@@ -7,6 +7,7 @@
 //! The checksum (CRC-32C, masked) is of everything behind it. What is shorter than a head at the end of a block is empty.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 const BLOCK_BYTES: usize = 32 << 10;
 const HEAD_BYTES: usize = 7;
@@ -47,6 +48,30 @@ pub(super) fn reused<'a>(bytes: &'a [u8], number: u64) -> impl Iterator<Item = F
 /// Reads a log that is written once.
 pub(super) fn plain(bytes: &[u8]) -> impl Iterator<Item = Found<'_>> {
     Reader { bytes, position: 0, number: None, begun: None, is_lost: false }
+}
+
+/// A stretch of a log written once that cannot be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Stretch {
+    /// Up to the next piece that can be read, or the end.
+    pub(super) bytes: Range<usize>,
+    /// Whether it is the beginning of a piece, and the log ends before that does.
+    pub(super) is_cut_short: bool,
+}
+
+/// The first stretch of a log written once that cannot be read.
+pub(super) fn unreadable(bytes: &[u8]) -> Option<Stretch> {
+    let mut reader = Reader { bytes, position: 0, number: None, begun: None, is_lost: false };
+    reader.find(|found| matches!(found, Found::Unreadable(_)))?;
+    let start = reader.position;
+    let end = (start..bytes.len()).find(|&position| reader.piece(position).is_some()).unwrap_or(bytes.len());
+    Some(Stretch { bytes: start..end, is_cut_short: end == bytes.len() && is_cut_short(&bytes[start..]) })
+}
+
+fn is_cut_short(piece: &[u8]) -> bool {
+    let Some((head, data)) = piece.split_at_checked(HEAD_BYTES) else { return true };
+    let length = usize::from(u16::from_le_bytes([head[4], head[5]]));
+    place(head[6], false).is_some() && length > data.len()
 }
 
 struct Reader<'a> {
@@ -184,6 +209,30 @@ mod tests {
         let expected =
             [record(b"one"), Found::Unreadable(damaged as u64), record(b"three"), Found::Unreadable(end as u64)];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_piece_that_ends_behind_the_log_is_cut_short() {
+        let plain = |data: &[u8]| {
+            let body = [&[1][..], data].concat();
+            let checksum = masked(crc32c::crc32c(&body)).to_le_bytes();
+            [&checksum[..], &(data.len() as u16).to_le_bytes(), &body].concat()
+        };
+        let (one, two) = (plain(b"one"), plain(b"two"));
+        let log = [&one[..], &two].concat();
+        assert_eq!(unreadable(&log), None);
+        for end in one.len() + 1..log.len() {
+            let expected = Stretch { bytes: one.len()..end, is_cut_short: true };
+            assert_eq!(unreadable(&log[..end]), Some(expected), "byte {end}");
+        }
+        let flipped = |offset: usize, bit: u8| {
+            let mut log = log.clone();
+            log[offset] ^= bit;
+            unreadable(&log).unwrap()
+        };
+        assert_eq!(flipped(8, 1), Stretch { bytes: 0..one.len(), is_cut_short: false });
+        assert_eq!(flipped(4, 64), Stretch { bytes: 0..one.len(), is_cut_short: false }, "its length");
+        assert_eq!(flipped(one.len() + 6, 4), Stretch { bytes: one.len()..log.len(), is_cut_short: false }, "its kind");
     }
 
     #[test]

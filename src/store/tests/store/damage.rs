@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use leveret_store::{Options, Store, StoreError};
 use tempfile::TempDir;
 
-use super::support::{LOG, Part, commit, copy_files, open, put, seqs};
+use super::support::{
+    LOG, Part, commit, copy_files, counted, fill_a_log, logs, open, open_small, put, put_counted, seqs,
+};
 
 const COMMITS: u64 = 40;
 
 /// The log in use: the one written last.
 fn log(directory: &Path) -> PathBuf {
-    let paths = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    paths.filter(|path| path.extension().is_some_and(|extension| extension == "log")).max().unwrap()
+    logs(directory).pop().unwrap()
 }
 
 /// A store with [`COMMITS`] chunks, each synced, closed.
@@ -71,6 +72,30 @@ fn damage_that_is_accepted_ends_the_store_there() {
     drop(store);
     let chunks = open(&directory).read(LOG, 0, usize::MAX).unwrap();
     assert_eq!(seqs(&chunks).concat(), (0..found).collect::<Vec<_>>(), "accepting once is enough");
+}
+
+/// What the log holds is partly in files already.
+#[test]
+fn damage_can_be_accepted_where_files_are_newer_than_what_is_in_the_log() {
+    let directory = TempDir::new().unwrap();
+    let store = open_small(directory.path());
+    let mut count = 0;
+    for _ in 0..3 {
+        count = fill_a_log(&store, directory.path(), count) + 1;
+    }
+    let written_out = count;
+    for chunk in count..count + 10 {
+        commit(&store, |writes| put_counted(writes, chunk));
+    }
+    drop(store);
+    for log in logs(directory.path()) {
+        let length = std::fs::metadata(&log).unwrap().len();
+        flip(&log, length / 2);
+    }
+    assert!(matches!(Store::open(directory.path(), &Options::default()), Err(StoreError::Damaged { .. })));
+    let options = Options { accept_damage: true, ..Options::default() };
+    let found = counted(&Store::open(directory.path(), &options).unwrap());
+    assert!((written_out..written_out + 10).contains(&found), "{found} of {written_out} and 10");
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! What the tests share.
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
 
-use leveret_store::{LogId, Options, Piece, RecordsBuilder, Source, Store, StoredChunk, SyncMode, Writes};
+use leveret_store::{LogId, LogState, Options, Piece, RecordsBuilder, Source, Store, StoredChunk, SyncMode, Writes};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
@@ -108,4 +109,63 @@ pub(crate) fn copy_files(from: &Path, to: &Path) {
         let entry = entry.unwrap();
         std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
+}
+
+/// The logs in a folder, in the order in which they were written.
+pub(crate) fn logs(directory: &Path) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut logs: Vec<_> = paths.filter(|path| path.extension().is_some_and(|extension| extension == "log")).collect();
+    logs.sort();
+    logs
+}
+
+/// The manifest in use.
+pub(crate) fn manifest(directory: &Path) -> PathBuf {
+    directory.join(std::fs::read_to_string(directory.join("CURRENT")).unwrap().trim_end())
+}
+
+/// Records of a chunk that [`put_counted`] writes.
+const RECORDS: u64 = 100;
+
+/// Puts the chunk of this number, and counts it in another family, as queues do.
+pub(crate) fn put_counted(writes: &mut Writes, chunk: u64) {
+    let next_seq = (chunk + 1) * RECORDS;
+    put(writes, LOG, chunk * RECORDS..next_seq);
+    writes.put_log(LOG, LogState { next_seq, head_seq: 0, count: next_seq, bytes: 0, delivered_until: 0 });
+}
+
+/// How many chunks [`put_counted`] has left: as many as are counted, and all before the last.
+pub(crate) fn counted(store: &Store) -> u64 {
+    let seqs = seqs(&store.read(LOG, 0, usize::MAX).unwrap()).concat();
+    let next_seq = store.logs().unwrap().first().map_or(0, |(_, state)| state.next_seq);
+    assert_eq!(seqs, (0..next_seq).collect::<Vec<_>>(), "what is counted is not what is there");
+    next_seq / RECORDS
+}
+
+/// Commits chunks from this number on until the engine has begun a new log and written files for what is in the one
+/// before; the number of the first chunk in the new log.
+pub(crate) fn fill_a_log(store: &Store, directory: &Path, from: u64) -> u64 {
+    let in_use = logs(directory).pop();
+    let manifest = manifest(directory);
+    let bytes = || std::fs::metadata(&manifest).unwrap().len();
+    let before = bytes();
+    let mut chunk = from;
+    loop {
+        commit(store, |writes| put_counted(writes, chunk));
+        if logs(directory).pop() != in_use {
+            break;
+        }
+        chunk += 1;
+    }
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while bytes() == before {
+        assert!(Instant::now() < deadline, "nothing is written out");
+        std::thread::yield_now();
+    }
+    chunk
+}
+
+/// A store that writes files soon.
+pub(crate) fn open_small(directory: &Path) -> Store {
+    Store::open(directory, &Options { chunk_buffer_bytes: 64 << 10, ..Options::default() }).unwrap()
 }

@@ -69,15 +69,15 @@ impl Run {
         Ok(self.round(what, outcome))
     }
 
-    /// Starts once with the damage accepted, as the refusal proposes. Where that is refused as well, that is all; what is
-    /// there otherwise may be too little, or settled already, but it is whole and in order.
+    /// Starts once with the damage accepted, as the refusal proposes. What is there then may be too little, or settled
+    /// already, but it is whole and in order.
     async fn accept(&mut self, data: &Path, refusal: String) -> io::Result<Outcome> {
         let settings = self.plan.settings.clone();
         self.plan.settings.push(format!("{ACCEPTS_DAMAGE}=true"));
         let started = self.start(data, None);
         self.plan.settings = settings;
         let complaints = match started? {
-            Started::Refused(ended) => reason(&ended).err(),
+            Started::Refused(ended) => Some(super::last_lines(&ended.said)),
             Started::Ready(server) => match self.compare(&server, NEVER - 1).await {
                 Ok(complaints) => complaints.into_iter().find(|complaint| !is_of_the_past(complaint)),
                 Err(trouble) => Some(trouble.to_string()),
