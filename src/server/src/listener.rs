@@ -3,8 +3,11 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use leveret_broker::clock;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::{JoinError, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     connection::{self, Shared},
@@ -50,27 +53,43 @@ impl Acceptor {
     }
 }
 
-/// Accepts AMQP connections until `stop`; each connection becomes a task of `tasks`, and is dropped at `cut_off` if it is still there.
+/// Accepts AMQP connections until `stop`, each a task of its own, and then waits for them to end; those still there at
+/// `cut_off` are dropped.
 pub(crate) async fn accept(
     listener: TcpListener,
     shared: Arc<Shared>,
-    tasks: TaskTracker,
     stop: CancellationToken,
     cut_off: CancellationToken,
 ) {
     let mut acceptor = Acceptor::new(listener);
-    while let Some((socket, peer)) = stop.run_until_cancelled(acceptor.accept()).await {
-        welcome(socket, peer, &shared, &tasks, &cut_off);
+    let mut connections = JoinSet::new();
+    let accepting = async {
+        loop {
+            tokio::select! {
+                (socket, peer) = acceptor.accept() => welcome(socket, peer, &shared, &mut connections),
+                Some(ended) = connections.join_next() => look_at(ended),
+            }
+        }
+    };
+    stop.run_until_cancelled(accepting).await;
+    drop(acceptor);
+    let ending = async {
+        while let Some(ended) = connections.join_next().await {
+            look_at(ended);
+        }
+    };
+    if cut_off.run_until_cancelled(ending).await.is_none() {
+        connections.shutdown().await;
     }
 }
 
-fn welcome(
-    socket: TcpStream,
-    peer: SocketAddr,
-    shared: &Arc<Shared>,
-    tasks: &TaskTracker,
-    cut_off: &CancellationToken,
-) {
+fn look_at(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "the task of a connection has failed");
+    }
+}
+
+fn welcome(socket: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, connections: &mut JoinSet<()>) {
     if shared.connection_max != 0 && shared.connections.len() >= shared.connection_max + OVER_LIMIT_MAX {
         tracing::warn!(%peer, limit = shared.connection_max, "connection dropped: far over the connection limit");
         return;
@@ -89,8 +108,7 @@ fn welcome(
         connected_at_ms: clock::now_ms(),
     };
     tracing::debug!(connection = %accepted.name, "connection accepted");
-    let served = connection::serve(socket, accepted, Arc::clone(shared));
-    tasks.spawn(cut_off.clone().run_until_cancelled_owned(served));
+    connections.spawn(connection::serve(socket, accepted, Arc::clone(shared)));
 }
 
 /// As RabbitMQ names connections: `127.0.0.1:50000 -> 127.0.0.1:5672`.

@@ -143,7 +143,7 @@ impl Server {
             management::serve(&broker, front, http, connection_max, &config.data_dir, &connection_tasks, &stop)
                 .map_err(|reason| ServerError::Socket { folder: config.data_dir.display().to_string(), reason })?;
         }
-        tokio::spawn(listener::accept(listener, shared, connection_tasks.clone(), stop.clone(), cut_off.clone()));
+        connection_tasks.spawn(listener::accept(listener, shared, stop.clone(), cut_off.clone()));
         let mut watchers = JoinSet::new();
         watchers.spawn(alarms::watch(Thresholds::new(&config), Arc::clone(&connections), Arc::clone(&broker)));
         watchers.spawn(relief::watch(Arc::clone(&broker)));
