@@ -15,6 +15,7 @@ mod http;
 mod listener;
 mod logging;
 mod mail;
+mod mailbox;
 mod management;
 mod outbox;
 mod registry;

@@ -16,7 +16,7 @@ use leveret_amqp::FieldTable;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::{channel::ChannelStats, mail::Mail, session::Mailbox};
+use crate::{channel::ChannelStats, mail::Mail, mailbox::Mailbox};
 
 /// All connections of this server, from accept on.
 #[derive(Default)]

@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use leveret_amqp::FieldTable;
 use leveret_broker::{Broker, VHost, queue::Window};
-use tokio::sync::mpsc;
 
-use crate::{channel::ReplyConsumers, mail::Mail, registry::Registration, tally::Tally};
+use crate::{channel::ReplyConsumers, mailbox::Mailbox, registry::Registration, tally::Tally};
 
 /// One opened channel. The number comes back after a close; the id never does, so that mail meant for a channel's
 /// predecessor is recognised.
@@ -100,25 +99,5 @@ impl Capabilities {
             basic_nack: has("basic.nack"),
             publisher_confirms: has("publisher_confirms"),
         }
-    }
-}
-
-/// The sending side of a connection's mail. Sending never blocks. It is not bounded by count, but by what may be
-/// under way: deliveries by the windows, commit notices by the batches read, the rest by the hands that send it.
-#[derive(Clone, Debug)]
-pub(crate) struct Mailbox(mpsc::UnboundedSender<Mail>);
-
-impl Mailbox {
-    /// A mailbox and the end that the connection reads.
-    #[must_use]
-    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Mail>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self(sender), receiver)
-    }
-
-    /// Sends; false where the connection has ended. Deliveries that come back this way need no care: the connection
-    /// cancels its consumers and reads what is left before it goes.
-    pub(crate) fn send(&self, mail: Mail) -> bool {
-        self.0.send(mail).is_ok()
     }
 }

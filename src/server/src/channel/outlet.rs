@@ -4,7 +4,8 @@ use leveret_broker::queue::{CancelReason, ConsumerId, Deliveries, Outlet};
 
 use crate::{
     mail::Mail,
-    session::{ChannelId, Mailbox, Session},
+    mailbox::Mailbox,
+    session::{ChannelId, Session},
 };
 
 /// The outlet of all consumers of one channel.

@@ -14,7 +14,8 @@ use leveret_broker::{Error, queue::Window};
 use super::{Channel, message::OwnedMessage, publish::Incoming, stats};
 use crate::{
     mail::Mail,
-    session::{ChannelId, Mailbox, Session},
+    mailbox::Mailbox,
+    session::{ChannelId, Session},
     step::Step,
 };
 

@@ -16,7 +16,6 @@ use leveret_amqp::decode;
 use leveret_broker::Turn;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::mpsc,
     time::{Instant, Sleep},
 };
 
@@ -27,7 +26,7 @@ use super::{
     open::{Open, Phase},
     transport::Transport,
 };
-use crate::mail::Mail;
+use crate::{mail::Mail, mailbox::Mails};
 
 /// Pieces of mail handled under one turn.
 const MAIL_BATCH: usize = 128;
@@ -37,7 +36,7 @@ const WRITE_BYTES_MIN: usize = 256 * 1024;
 
 /// Rounds that take in more before what they have brought about is written all the same: a peer that never stops sending
 /// still gets its answers.
-const ROUNDS_UNWRITTEN_MAX: u32 = 4;
+const ROUNDS_UNWRITTEN_MAX: u32 = 2;
 
 /// Time after which other tasks of the thread get their chance. Work on the frames of one read ends after it too.
 const POLL_TIME_MAX: Duration = Duration::from_millis(1);
@@ -55,7 +54,7 @@ const TICK_MS_MIN: u64 = 100;
 pub(super) struct Drive<S> {
     pub(super) transport: Transport<S>,
     pub(super) open: Open,
-    mailbox: mpsc::UnboundedReceiver<Mail>,
+    mailbox: Mails,
     mails: Vec<Mail>,
     heartbeat: Heartbeat,
     timer: Pin<Box<Sleep>>,
@@ -75,13 +74,7 @@ pub(super) struct Drive<S> {
 type Progress = bool;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
-    pub(super) fn new(
-        transport: Transport<S>,
-        open: Open,
-        mailbox: mpsc::UnboundedReceiver<Mail>,
-        heartbeat_s: u16,
-        timings: Timings,
-    ) -> Self {
+    pub(super) fn new(transport: Transport<S>, open: Open, mailbox: Mails, heartbeat_s: u16, timings: Timings) -> Self {
         let now = Instant::now();
         let timeout_ms = open.session.limits.consumer_timeout_ms;
         let tick_ms = if timeout_ms == 0 { TICK_MS_MAX } else { (timeout_ms / 4).clamp(TICK_MS_MIN, TICK_MS_MAX) };
@@ -113,7 +106,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Ending> {
         let started = Instant::now();
         loop {
-            match self.round(context) {
+            match self.round(context, started) {
                 Err(ending) => return Poll::Ready(ending),
                 Ok(true) if started.elapsed() < POLL_TIME_MAX => {}
                 Ok(true) => break,
@@ -124,25 +117,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
         Poll::Pending
     }
 
-    fn round(&mut self, context: &mut Context<'_>) -> Result<Progress, Ending> {
+    /// `now` is when the poll began: nothing here needs to know it any better.
+    fn round(&mut self, context: &mut Context<'_>, now: Instant) -> Result<Progress, Ending> {
         let mailed = self.take_mail(context);
-        let read = self.take_input(context)?;
+        let wanted_input = self.wants_input();
+        let read = self.take_input(context, now)?;
         let has_more = mailed || read;
         self.rounds_unwritten += 1;
         if has_more && self.transport.outbox.len() < WRITE_BYTES_MIN && self.rounds_unwritten < ROUNDS_UNWRITTEN_MAX {
             return Ok(true);
         }
         self.rounds_unwritten = 0;
-        let written = self.write(context)?;
-        if has_more || written {
+        self.write(context, now)?;
+        if has_more || wanted_input != self.wants_input() {
             return Ok(true);
         }
-        self.watch_clock(context)
+        self.watch_clock(context, now)
     }
 
     fn take_mail(&mut self, context: &mut Context<'_>) -> Progress {
-        // Never closed from the other end: the session holds a sender.
-        let Poll::Ready(1..) = self.mailbox.poll_recv_many(context, &mut self.mails, MAIL_BATCH) else { return false };
+        if !self.mailbox.take(context, MAIL_BATCH, &mut self.mails) {
+            return false;
+        }
         let Self { transport, open, mails, .. } = self;
         let session = std::sync::Arc::clone(&open.session);
         let turn = &mut session.broker.turn();
@@ -153,23 +149,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
         true
     }
 
-    fn take_input(&mut self, context: &mut Context<'_>) -> Result<Progress, Ending> {
+    fn take_input(&mut self, context: &mut Context<'_>, now: Instant) -> Result<Progress, Ending> {
         if self.take_room(context) {
             return Ok(true);
         }
         if !self.wants_input() {
-            self.heartbeat.heard(Instant::now());
+            self.heartbeat.heard(now);
             return Ok(false);
         }
-        if self.has_undecoded {
-            self.decode();
-            return Ok(true);
+        if !self.has_undecoded && !self.read(context, now)? {
+            return Ok(false);
         }
+        self.decode(now);
+        Ok(true)
+    }
+
+    fn read(&mut self, context: &mut Context<'_>, now: Instant) -> Result<Progress, Ending> {
         match self.transport.poll_read(context, &self.open.session.registration) {
             Poll::Pending => Ok(false),
             Poll::Ready(Ok(0)) => Err(self.ended_by_peer()),
             Poll::Ready(Ok(_)) => {
-                self.heartbeat.heard(Instant::now());
+                self.heartbeat.heard(now);
                 self.has_undecoded = true;
                 Ok(true)
             }
@@ -192,8 +192,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
         matches!(self.open.phase, Phase::Lost(_)) || self.open.may_decode(&self.transport.outbox)
     }
 
-    /// Handles the frames that are there, under one turn, for as long as one poll may take.
-    fn decode(&mut self) {
+    /// Handles the frames that are there, under one turn, for as long as the poll that `started` then may take.
+    fn decode(&mut self, started: Instant) {
         if matches!(self.open.phase, Phase::Lost(_)) {
             self.transport.input.clear();
             self.has_undecoded = false;
@@ -205,13 +205,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
             return;
         }
         let session = std::sync::Arc::clone(&self.open.session);
-        self.decode_batch(frame_max, &mut session.broker.turn());
+        self.decode_batch(frame_max, started, &mut session.broker.turn());
     }
 
-    fn decode_batch(&mut self, frame_max: u32, turn: &mut Turn<'_>) {
+    fn decode_batch(&mut self, frame_max: u32, started: Instant, turn: &mut Turn<'_>) {
         let Self { transport, open, .. } = self;
         let outbox = &mut transport.outbox;
-        let started = Instant::now();
         let (mut consumed, mut frames) = (0, 0_u32);
         while open.may_decode(outbox) {
             if frames == FRAMES_BETWEEN_LOOKS {
@@ -240,21 +239,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
         transport.input.advance(consumed);
     }
 
-    fn write(&mut self, context: &mut Context<'_>) -> Result<Progress, Ending> {
+    fn write(&mut self, context: &mut Context<'_>, now: Instant) -> Result<(), Ending> {
         let before = self.transport.outbox.len();
         let outcome = self.transport.poll_write(context, &self.open.session.registration, &mut self.released);
-        let has_written = self.transport.outbox.len() < before;
-        if has_written {
-            self.heartbeat.wrote(Instant::now());
+        if self.transport.outbox.len() < before {
+            self.heartbeat.wrote(now);
         }
         self.give_back();
         match outcome {
             Poll::Ready(Err(error)) => Err(self.failed(error)),
-            Poll::Ready(Ok(())) => match self.take_finished() {
-                Some(ending) => Err(ending),
-                None => Ok(has_written),
-            },
-            Poll::Pending => Ok(has_written),
+            Poll::Ready(Ok(())) => self.take_finished().map_or(Ok(()), Err),
+            Poll::Pending => Ok(()),
         }
     }
 
@@ -267,8 +262,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
         }
     }
 
-    fn watch_clock(&mut self, context: &mut Context<'_>) -> Result<Progress, Ending> {
-        let now = Instant::now();
+    fn watch_clock(&mut self, context: &mut Context<'_>, now: Instant) -> Result<Progress, Ending> {
         self.check_closing(now)?;
         match self.heartbeat.due(now) {
             Due::Nothing => {}
@@ -340,7 +334,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
         let session = std::sync::Arc::clone(&self.open.session);
         let turn = &mut session.broker.turn();
         self.open.wind_up(turn);
-        while let Ok(mail) = self.mailbox.try_recv() {
+        for mail in self.mailbox.take_all() {
             self.open.mail(mail, turn, &mut self.transport.outbox);
         }
         let _ = session.outbox_window.give(self.transport.outbox.clear());

@@ -39,10 +39,7 @@ use std::{sync::Arc, time::Duration};
 
 use leveret_amqp::{FRAME_OVERHEAD, PROTOCOL_HEADER, ProtocolHeader, check_protocol_header, decode};
 use leveret_broker::{Broker, queue::Window};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    sync::mpsc,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::{
     drive::Drive,
@@ -59,8 +56,9 @@ pub(crate) use self::{
 use crate::{
     channel::ReplyConsumers,
     mail::Mail,
+    mailbox::{Mailbox, Mails},
     registry::{Accepted, Connections, Opened, Registration},
-    session::{Limits, Mailbox, Session},
+    session::{Limits, Session},
     tally::Tally,
 };
 
@@ -153,7 +151,7 @@ where
 struct Handshaking<S> {
     transport: Transport<S>,
     registration: Registration,
-    mail: mpsc::UnboundedReceiver<Mail>,
+    mail: Mails,
     shared: Arc<Shared>,
 }
 
@@ -357,12 +355,8 @@ fn looks_like(input: &[u8]) -> &'static str {
 
 /// Waits for mail that ends a handshake. Other mail is lost, but means nothing before the connection is open: the alarm
 /// is looked up again then.
-async fn is_told_to_stop(mail: &mut mpsc::UnboundedReceiver<Mail>) {
-    loop {
-        if let Some(Mail::Shutdown | Mail::Close(_)) | None = mail.recv().await {
-            return;
-        }
-    }
+async fn is_told_to_stop(mail: &mut Mails) {
+    while !matches!(mail.next().await, Mail::Shutdown | Mail::Close(_)) {}
 }
 
 fn log_ending(name: &str, ending: &Ending) {
