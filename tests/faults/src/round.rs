@@ -5,6 +5,7 @@ mod flip;
 mod power;
 mod start;
 
+use std::fs::DirEntry;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -275,7 +276,7 @@ fn quiet(data: &Path) -> io::Result<()> {
     while Instant::now() < end {
         let mut last = SystemTime::UNIX_EPOCH;
         for entry in std::fs::read_dir(data)? {
-            last = last.max(entry?.metadata()?.modified()?);
+            last = last.max(modified(&entry?)?);
         }
         if last.elapsed().is_ok_and(|elapsed| elapsed > Duration::from_millis(500)) {
             return Ok(());
@@ -283,6 +284,14 @@ fn quiet(data: &Path) -> io::Result<()> {
         std::thread::sleep(Duration::from_millis(20));
     }
     Err(io::Error::new(io::ErrorKind::TimedOut, "the broker writes without end"))
+}
+
+/// When a file was last written to; what has been removed meanwhile, just now.
+fn modified(entry: &DirEntry) -> io::Result<SystemTime> {
+    match entry.metadata().and_then(|metadata| metadata.modified()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(SystemTime::now()),
+        modified => modified,
+    }
 }
 
 /// The reason that the broker gave for its end; or what is wrong with how it ended.
