@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 CARGO ?= cargo
-# More arguments for `make run`, `test`, `sim`, `faults`, `check`, `fuzz`, `bench` and `idle`; for example:
+# More arguments for `make run`, `test`, `sim`, `faults`, `check`, `fuzz`, `bench`, `idle` and `memory`; for example:
 # make run ARGS="--amqp-bind 127.0.0.1:5673"
 ARGS ?=
 
@@ -21,7 +21,7 @@ endif
 export CC CXX
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test sim faults check fuzz lint format bench idle micro examples clean
+.PHONY: help deps build run test sim faults check fuzz lint format bench idle memory micro examples clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench: build ## Measure Leveret, beside RabbitMQ where that is installed
 
 idle: build ## Measure the memory of idle connections and queues, beside RabbitMQ where that is installed
 	bench/idle.py $(ARGS)
+
+memory: build ## Measure memory and disk under long backlogs and clients that do not keep up (ARGS: --list, --only NAME)
+	bench/memory.py $(ARGS)
 
 micro: deps ## Run the micro-benchmarks: codec, routing, queue state, chunks (ARGS: a filter)
 	$(CARGO) bench --workspace --bench '*' -- $(ARGS)
