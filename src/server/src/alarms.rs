@@ -2,7 +2,8 @@
 //! let go of what they have in memory, or of what they have on disk in vain.
 //!
 //! Memory is this process's resident set against the machine's or the container's memory (Linux; elsewhere it is not
-//! watched). Free disk is what the file system of the data folder leaves to users without privileges.
+//! watched). Free disk is what the file system of the data folder leaves to users without privileges, less what
+//! merging files may take of it.
 
 use std::{
     path::{Path, PathBuf},
@@ -55,10 +56,11 @@ impl Thresholds {
         }
     }
 
-    fn look(&self) -> Look {
+    /// `merge_room`: what the store may take of the disk for a while, whether or not publishers go on.
+    fn look(&self, merge_room: u64) -> Look {
         let memory_bytes = self.memory_bytes_max.and_then(|_| resident_bytes());
         let disk_free_bytes = if self.disk_free_bytes_min > 0 { self.disk_free_bytes() } else { None };
-        self.judge(memory_bytes, disk_free_bytes)
+        self.judge(memory_bytes, disk_free_bytes.map(|free| free.saturating_sub(merge_room)))
     }
 
     fn judge(&self, memory_bytes: Option<u64>, disk_free_bytes: Option<u64>) -> Look {
@@ -91,9 +93,9 @@ impl Thresholds {
 pub(crate) async fn watch(thresholds: Thresholds, connections: Arc<Connections>, broker: Arc<Broker>) {
     let mut written_out = Instant::now();
     loop {
-        let thresholds = thresholds.clone();
+        let (thresholds, store) = (thresholds.clone(), Arc::clone(&broker));
         let Ok(Look { reason, is_memory_low, is_disk_low, next }) =
-            tokio::task::spawn_blocking(move || thresholds.look()).await
+            tokio::task::spawn_blocking(move || thresholds.look(store.store().merge_room())).await
         else {
             return;
         };

@@ -47,6 +47,9 @@ pub(crate) trait Engine: Send + Sync {
     /// Writes out what is kept in memory beside the log, and waits for it.
     fn write_out(&self) -> Result<(), StoreError>;
 
+    /// See [`Store::merge_room`](crate::Store::merge_room).
+    fn merge_room(&self) -> u64;
+
     /// Lets the next write or sync fail. For tests of what happens then.
     fn fail_next_write(&self);
 }

@@ -33,8 +33,8 @@ pub(crate) fn claim(directory: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Opens the database in a directory that was claimed.
-pub(crate) fn open(directory: &Path, options: &Options) -> Result<DB, StoreError> {
+/// Opens the database in a directory that was claimed. Whether it `merges` files can be changed later.
+pub(crate) fn open(directory: &Path, options: &Options, merges: bool) -> Result<DB, StoreError> {
     wal::cut_torn_manifest(directory)
         .map_err(|error| unusable(directory, format!("its manifest cannot be mended: {error}")))?;
     look_for_damage(directory, options.accept_damage)?;
@@ -42,7 +42,7 @@ pub(crate) fn open(directory: &Path, options: &Options) -> Result<DB, StoreError
         .map_err(|error| unusable(directory, format!("a log that is not needed any more is in the way: {error}")))?;
     let settings = tuning::database(options);
     let others = unknown_families(directory, &settings)?;
-    let families = tuning::families(options, &others);
+    let families = tuning::families(options, &others, merges);
     let db =
         DB::open_cf_descriptors(&settings, directory, families).map_err(|error| opening_error(directory, &error))?;
     check_format(&db, directory)?;

@@ -1,7 +1,7 @@
 //! The engine in earnest: RocksDB opened and written to. Reading is in `read`.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use rocksdb::{ColumnFamily, DB, FlushOptions, WriteBatch, WriteOptions};
@@ -14,6 +14,7 @@ use crate::large::{Early, UNFINISHED_KEY};
 use crate::log::{LogId, LogState};
 use crate::opening::{self, DEFAULT_FAMILY};
 use crate::options::Options;
+use crate::room;
 use crate::transient::Transient;
 use crate::wal::Stamp;
 use crate::writes::Writes;
@@ -22,6 +23,10 @@ use crate::writes::Writes;
 pub(crate) struct Rocks {
     pub(crate) db: DB,
     pub(crate) transient: Transient,
+    /// Where all of it is.
+    pub(crate) directory: PathBuf,
+    /// Whether files are merged from the start on.
+    pub(crate) merges_at_start: bool,
     /// Everything up to this sequence number is synced. Changed by the committer only.
     synced: AtomicU64,
     /// Up to where the log says so.
@@ -36,7 +41,8 @@ pub(crate) struct Rocks {
 impl Rocks {
     pub(crate) fn open(directory: &Path, options: &Options) -> Result<Self, StoreError> {
         let claim = opening::claim(directory)?;
-        let db = opening::open(directory, options)?;
+        let merges_at_start = room::has_room_to_merge_all(directory);
+        let db = opening::open(directory, options, merges_at_start)?;
         let transient = Transient::new(directory, options).map_err(|error| {
             opening::unusable(directory, format!("its transient messages cannot be removed: {error}"))
         })?;
@@ -44,7 +50,17 @@ impl Rocks {
         let (synced, noted) = (db.latest_sequence_number().into(), AtomicU64::new(0));
         let batch_bytes = options.batch_bytes;
         let fail_next_write = AtomicBool::new(false);
-        let rocks = Self { db, transient, synced, noted, batch_bytes, fail_next_write, _claim: claim };
+        let rocks = Self {
+            db,
+            transient,
+            directory: directory.to_owned(),
+            merges_at_start,
+            synced,
+            noted,
+            batch_bytes,
+            fail_next_write,
+            _claim: claim,
+        };
         rocks.take_back_unfinished()?;
         Ok(rocks)
     }
@@ -145,6 +161,10 @@ impl Engine for Rocks {
         let families: Vec<_> = names.filter_map(|name| self.db.cf_handle(name)).collect();
         let written = self.db.flush_cfs_opt(&families, &options);
         written.map_err(|error| StoreError::Engine { doing: "writing out", reason: error.to_string() })
+    }
+
+    fn merge_room(&self) -> u64 {
+        Self::merge_room(self)
     }
 
     fn chunks(&self, log: LogId, from_seq: u64, bytes_max: usize) -> Result<Vec<StoredChunk>, StoreError> {

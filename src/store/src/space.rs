@@ -17,6 +17,7 @@ use rocksdb::{ColumnFamily, CompactOptions, DB, DEFAULT_COLUMN_FAMILY_NAME, Flus
 
 use crate::error::StoreError;
 use crate::keys::Family;
+use crate::merging::Merging;
 use crate::rocks::Rocks;
 use crate::stall;
 
@@ -86,6 +87,8 @@ impl Stop {
 fn sweep_now_and_then(rocks: &Rocks, interval: Duration, stop: &Stop, fail: impl FnOnce(&str)) {
     let (mut kept_before, mut transient_before) = (0, 0);
     let mut was_stalled = false;
+    let mut merging = Merging::new(rocks.merges_at_start);
+    merging.follow_room(rocks);
     while !stop.is_told_within(interval) {
         // Twice, as one look may be just between the end of a write and the next one's beginning.
         if std::mem::replace(&mut was_stalled, rocks.is_stalled()) && was_stalled {
@@ -93,12 +96,13 @@ fn sweep_now_and_then(rocks: &Rocks, interval: Duration, stop: &Stop, fail: impl
             rocks.end_stall();
             return;
         }
+        merging.follow_room(rocks);
         match rocks.kept_bytes() {
-            Ok(live_bytes) => rocks.kept_files().sweep(live_bytes, &mut kept_before),
+            Ok(live_bytes) => rocks.kept_files().sweep(rocks, live_bytes, &mut kept_before),
             Err(error) => tracing::error!(%error, "cannot tell how much of the disk is used in vain"),
         }
-        if let Some(files) = rocks.transient.db().and_then(transient_files) {
-            files.sweep(rocks.transient.live_bytes(), &mut transient_before);
+        if let Some(files) = rocks.transient_files() {
+            files.sweep(rocks, rocks.transient.live_bytes(), &mut transient_before);
         }
     }
 }
@@ -123,20 +127,26 @@ impl Space {
 }
 
 /// The files of families that are emptied together.
-struct Files<'a> {
+pub(crate) struct Files<'a> {
     db: &'a DB,
     families: Vec<&'a ColumnFamily>,
-    /// What is in memory is written out with that of these.
+    /// All of the database: what is in memory is written out together.
     written_together: Vec<&'a ColumnFamily>,
 }
 
 impl Rocks {
-    fn kept_files(&self) -> Files<'_> {
+    pub(crate) fn kept_files(&self) -> Files<'_> {
         Files {
             db: &self.db,
             families: FAMILIES.map(|family| self.family(family)).to_vec(),
             written_together: Family::ALL.map(|family| self.family(family)).to_vec(),
         }
+    }
+
+    pub(crate) fn transient_files(&self) -> Option<Files<'_>> {
+        let db = self.transient.db()?;
+        let family = db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME)?;
+        Some(Files { db, families: vec![family], written_together: vec![family] })
     }
 
     /// Bytes of the messages that live there, about.
@@ -150,11 +160,6 @@ impl Rocks {
     }
 }
 
-fn transient_files(db: &DB) -> Option<Files<'_>> {
-    let family = db.cf_handle(DEFAULT_COLUMN_FAMILY_NAME)?;
-    Some(Files { db, families: vec![family], written_together: vec![family] })
-}
-
 impl Files<'_> {
     fn bytes(&self) -> u64 {
         let size = |family: &&ColumnFamily| {
@@ -164,11 +169,23 @@ impl Files<'_> {
         self.families.iter().map(size).sum()
     }
 
+    /// Whether they, and those of the other families, are merged as the engine sees fit, from now on. What is being merged
+    /// is merged to the end.
+    pub(crate) fn set_merging(&self, on: bool) -> Result<(), rocksdb::Error> {
+        let setting = [("disable_auto_compactions", if on { "false" } else { "true" })];
+        self.written_together.iter().try_for_each(|family| self.db.set_options_cf(*family, &setting))
+    }
+
     /// Merges them if that is worth it. Deletions are in memory as long as there are few of them: they have to be in files
     /// to meet what they delete.
-    fn sweep(&self, live_bytes: u64, live_bytes_before: &mut u64) {
+    fn sweep(&self, rocks: &Rocks, live_bytes: u64, live_bytes_before: &mut u64) {
         let space = Space { file_bytes: self.bytes(), live_bytes };
         if !space.is_worth_sweeping(std::mem::replace(live_bytes_before, live_bytes)) {
+            return;
+        }
+        // What comes of it is what lives, and a few deletions.
+        if !rocks.has_room_to_merge(live_bytes.saturating_add(DEAD_BYTES_MIN)) {
+            tracing::debug!("there is no room to merge files that hold little: consumers have to go on first");
             return;
         }
         let mut options = CompactOptions::default();

@@ -146,6 +146,14 @@ impl Store {
         self.core.engine.write_out()
     }
 
+    /// What merging files may take of the disk for a while, beyond the little that it usually takes, in bytes: who stops
+    /// writing when the disk has only some space left does so earlier by that. Grows as more is written than can be
+    /// merged, and shrinks by itself.
+    #[must_use]
+    pub fn merge_room(&self) -> u64 {
+        self.core.engine.merge_room()
+    }
+
     /// Why the store has failed, if it has.
     pub fn poisoned(&self) -> Option<Arc<str>> {
         self.core.poison.reason().cloned()

@@ -6,6 +6,7 @@ use rocksdb::{
 
 use crate::keys::Family;
 use crate::options::Options;
+use crate::room::{FILE_BYTES, MERGE_BYTES};
 
 /// Write buffer of everything but the chunks: small values, and deleted keys in it slow down reading.
 const SMALL_BUFFER_BYTES: usize = 8 << 20;
@@ -47,11 +48,13 @@ fn write_ahead_log(settings: &mut Settings, options: &Options) {
 
 /// All column families with their settings. `others` were found but are unknown: they are opened to be able to look
 /// at the format.
-pub(crate) fn families(options: &Options, others: &[String]) -> Vec<ColumnFamilyDescriptor> {
+pub(crate) fn families(options: &Options, others: &[String], merges: bool) -> Vec<ColumnFamilyDescriptor> {
     let cache = Cache::new_lru_cache(options.cache_bytes);
-    let known = Family::ALL
-        .iter()
-        .map(|&family| ColumnFamilyDescriptor::new(family.name(), family_settings(family, options, &cache)));
+    let known = Family::ALL.iter().map(|&family| {
+        let mut settings = family_settings(family, options, &cache);
+        settings.set_disable_auto_compactions(!merges);
+        ColumnFamilyDescriptor::new(family.name(), settings)
+    });
     let plain = others.iter().map(|name| ColumnFamilyDescriptor::new(name, small(&cache)));
     known.chain(plain).collect()
 }
@@ -95,13 +98,14 @@ fn chunks(options: &Options, cache: &Cache) -> Settings {
     settings.set_compression_per_level(&[
         DBCompressionType::None,
         DBCompressionType::None,
-        DBCompressionType::Lz4,
+        DBCompressionType::None,
         DBCompressionType::Lz4,
         DBCompressionType::Lz4,
         DBCompressionType::Lz4,
         DBCompressionType::Lz4,
     ]);
     settings.set_block_based_table_factory(&blocks(cache, 32 << 10));
+    merged_piece_by_piece(&mut settings);
     settings
 }
 
@@ -110,7 +114,16 @@ fn small(cache: &Cache) -> Settings {
     settings.set_write_buffer_size(SMALL_BUFFER_BYTES);
     settings.set_compression_type(DBCompressionType::None);
     settings.set_block_based_table_factory(&blocks(cache, 4 << 10));
+    merged_piece_by_piece(&mut settings);
     settings
+}
+
+/// See [`room`](crate::room). The level that new files are merged into is not larger than they are when there are enough of
+/// them: one merge takes them all together.
+fn merged_piece_by_piece(settings: &mut Settings) {
+    settings.set_target_file_size_base(FILE_BYTES);
+    settings.set_max_compaction_bytes(MERGE_BYTES);
+    settings.set_max_bytes_for_level_base(MERGE_BYTES);
 }
 
 fn blocks(cache: &Cache, bytes: usize) -> BlockBasedOptions {

@@ -47,6 +47,8 @@ pub enum Slot {
     CapacityBytes,
     /// What is used of it. Counted by the library.
     UsedBytes,
+    /// What was used of it at most. Counted by the library; a test may set it back.
+    MostUsedBytes,
     /// Every so many writes, one is cut short; 0: none.
     ShortWrites,
     /// How many operations failed. Counted by the library.

@@ -108,6 +108,10 @@ impl Engine for Memory {
         Ok(())
     }
 
+    fn merge_room(&self) -> u64 {
+        0
+    }
+
     fn fail_next_write(&self) {
         self.disk.fail_next_write();
     }

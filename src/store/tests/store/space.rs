@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use leveret_store::{LogState, Options, Piece, RecordsBuilder, Store};
+use leveret_store::{LogId, LogState, Options, Piece, RecordsBuilder, Store};
 use tempfile::TempDir;
 
 use super::support::{LOG, commit};
@@ -73,5 +73,26 @@ fn transient_messages_that_were_consumed_leave_the_disk() {
     commit(&store, |writes| (0..250).for_each(|first_seq| writes.delete_transient(LOG, first_seq)));
     until_small(&folder);
     assert_eq!(store.read(LOG, 0, usize::MAX).unwrap().len(), 6);
+    store.close().unwrap();
+}
+
+/// Files hold chunks of all logs then: none can be put below others without being merged with them.
+#[test]
+fn merging_a_backlog_needs_little_room_in_the_end() {
+    let directory = TempDir::new().unwrap();
+    let store = Store::open(directory.path(), &Options::default()).unwrap();
+    for first_seq in 0..60 {
+        commit(&store, |writes| {
+            (0..8).for_each(|queue| {
+                writes.put_chunk(LogId { queue, level: 0 }, first_seq, vec![piece(first_seq * 8 + queue)]);
+            });
+        });
+    }
+    assert!(tables_mib(directory.path()) >= 160, "{} MiB", tables_mib(directory.path()));
+    let patience = Instant::now() + Duration::from_secs(60);
+    while store.merge_room() > 64 << 20 {
+        assert!(Instant::now() < patience, "still {} MiB", store.merge_room() >> 20);
+        std::thread::sleep(Duration::from_millis(5));
+    }
     store.close().unwrap();
 }

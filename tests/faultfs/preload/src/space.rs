@@ -78,5 +78,6 @@ impl Switches {
     pub(crate) fn account(&self, before: u64, after: u64) {
         let used = |used: u64| Some((used + after).saturating_sub(before));
         let _ = self.slot(Slot::UsedBytes).fetch_update(SeqCst, SeqCst, used);
+        self.slot(Slot::MostUsedBytes).fetch_max(self.get(Slot::UsedBytes), SeqCst);
     }
 }
