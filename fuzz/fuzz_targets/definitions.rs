@@ -46,6 +46,7 @@ impl Rig {
             default_user: "guest".to_owned(),
             default_password: "guest".to_owned(),
             loopback_users: Vec::new(),
+            message_memory_bytes: usize::MAX,
         };
         let broker = Broker::open(store, &config, ExchangeTypes::default()).expect("a broker");
         let api = router(Arc::clone(&broker), Arc::new(Nobody), Door::Local);
