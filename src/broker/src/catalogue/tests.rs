@@ -144,6 +144,13 @@ fn the_form_of_version_1() {
     }
 }
 
+/// Found by fuzzing: this number became another one each time it was read.
+#[test]
+fn numbers_come_back_to_the_last_digit() {
+    let definition = json!({"n": 2.2222222020017227e+30}).as_object().unwrap().clone();
+    round_trip(&Record::Policy(Policy { definition, ..policy() }));
+}
+
 #[test]
 fn what_cannot_be_read() {
     let record = exchange(FieldTable::new());
