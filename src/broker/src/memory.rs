@@ -1,12 +1,13 @@
 //! The memory that messages take, over all queues, and how it is shared when it runs short.
 //!
 //! While there is room each queue keeps what it likes to keep. When there is none, each may keep an equal share; what
-//! is beyond it waits on disk only. During a memory alarm there is room for next to nothing. A queue learns of its share when it next does something; those that do nothing are
-//! told by [`Broker::relieve_memory`](crate::Broker::relieve_memory).
+//! is beyond it waits on disk only. During a memory alarm there is room for next to nothing. A queue learns of its share
+//! when it next does something; those that do nothing are told by
+//! [`Broker::relieve_memory`](crate::Broker::relieve_memory).
 //!
 //! Counted are records and what is kept about them, for each queue that has them: a message in ten queues counts ten
-//! times, though they share it. Not taken: the process's resident memory as the measure. It says too late what is going on, and does
-//! not say whose it is.
+//! times, though they share it. Not taken: the process's resident memory as the measure. It says too late what is going
+//! on, and does not say whose it is.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 

@@ -6,12 +6,13 @@
 //! merging files may take of it.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use leveret_broker::Broker;
+use leveret_store::disk_free_bytes;
 
 use crate::{config::Config, registry::Connections};
 
@@ -157,11 +158,6 @@ fn kib_line(text: &str, name: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
-fn disk_free_bytes(folder: &Path) -> std::io::Result<u64> {
-    let status = rustix::fs::statvfs(folder)?;
-    Ok(status.f_bavail.saturating_mul(status.f_frsize))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,8 +187,5 @@ mod tests {
     #[test]
     fn reads_what_the_system_says() {
         assert_eq!(kib_line("Name:\tx\nVmRSS:\t    2048 kB\n", "VmRSS:"), Some(2 << 20));
-        let folder = tempfile::tempdir().unwrap();
-        assert!(disk_free_bytes(folder.path()).unwrap() > 0);
-        assert!(disk_free_bytes(&folder.path().join("missing")).is_err());
     }
 }

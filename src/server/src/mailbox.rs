@@ -106,6 +106,7 @@ impl Drop for Mails {
     fn drop(&mut self) {
         let mut content = self.0.lock();
         content.is_closed = true;
+        content.waker = None;
         let mails = std::mem::take(&mut content.mails);
         // What mail holds may itself send mail when it is dropped.
         drop(content);

@@ -52,6 +52,7 @@ pub use error::{CommitError, StoreError};
 pub use log::{LogId, LogState, Marks, Piece};
 pub use options::{Options, SyncMode};
 pub use records::{Records, RecordsBuilder};
+pub use room::disk_free_bytes;
 pub use statistics::Statistics;
 pub use store::Store;
 pub use writes::Writes;

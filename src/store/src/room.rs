@@ -75,7 +75,10 @@ impl Levels {
 }
 
 /// Free bytes of the disk that `folder` is on, as far as they are left to users without privileges.
-fn free_bytes(folder: &Path) -> std::io::Result<u64> {
+///
+/// # Errors
+/// Where the folder is missing, or the system does not tell.
+pub fn disk_free_bytes(folder: &Path) -> std::io::Result<u64> {
     let status = rustix::fs::statvfs(folder)?;
     Ok(status.f_bavail.saturating_mul(status.f_frsize))
 }
@@ -90,7 +93,7 @@ pub(crate) fn has_room_to_merge_all(directory: &Path) -> bool {
 
 /// Whether so much can be written and something is left then. It is believed where nobody can tell.
 fn has_room(directory: &Path, bytes: u64) -> bool {
-    match free_bytes(directory) {
+    match disk_free_bytes(directory) {
         Ok(free) => free >= bytes.saturating_add(FOR_WRITING_BYTES),
         Err(error) => {
             tracing::warn!(%error, "cannot tell the free disk space");
@@ -108,9 +111,17 @@ fn read_levels(table: &str) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn tells_the_free_bytes_of_a_folder_that_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(disk_free_bytes(folder.path()).unwrap() > 0);
+        assert!(disk_free_bytes(&folder.path().join("missing")).is_err());
+    }
 
     #[test]
     fn the_first_level_is_merged_as_a_whole_and_others_piece_by_piece() {
