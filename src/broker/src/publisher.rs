@@ -170,12 +170,12 @@ impl Publisher {
         }
         let records = self.records.finish();
         let awaited_from = turn.store.next_waiter();
-        for (queue, picks) in group_by_queue(&self.runs) {
+        for_each_queue(&self.runs, |queue, picks| {
             for refused in queue.publish(turn, records.clone(), picks, self.admission, awaited_from) {
                 let tags = refused.filter_map(|index| self.tags.get(index as usize).copied());
                 self.refused.extend(tags);
             }
-        }
+        });
         self.copies = 0;
         self.runs.clear();
         self.tags.clear();
@@ -219,7 +219,14 @@ impl Publisher {
     }
 }
 
-/// The records for each queue, in order. Most batches go to the queues of one route.
+/// Visits each queue with its records, in order. Most batches go to the queues of one route.
+fn for_each_queue(runs: &[(Arc<Route>, Range<u32>)], mut visit: impl FnMut(&Arc<Queue>, Vec<Range<u32>>)) {
+    match runs {
+        [(route, run)] => route.queues.iter().for_each(|queue| visit(queue, vec![run.clone()])),
+        runs => group_by_queue(runs).into_iter().for_each(|(queue, picks)| visit(&queue, picks)),
+    }
+}
+
 fn group_by_queue(runs: &[(Arc<Route>, Range<u32>)]) -> Vec<(Arc<Queue>, Vec<Range<u32>>)> {
     let mut groups: Vec<(Arc<Queue>, Vec<Range<u32>>)> = Vec::new();
     let mut places: HashMap<u64, usize, ahash::RandomState> = HashMap::default();

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::RwLockReadGuard;
+use smallvec::SmallVec;
 
 use crate::committer::Core;
 use crate::error::CommitError;
@@ -63,7 +64,7 @@ pub struct Turn<'a> {
     has_waiter: Cell<bool>,
     /// What sources no longer say of waiters. Taken back when the turn is over: what is settled in one queue may be on
     /// its way into another meanwhile.
-    settled: RefCell<Vec<u64>>,
+    settled: RefCell<SmallVec<[u64; 2]>>,
     // Dropped in this order: first the gate opens, then the others are told.
     _gate: RwLockReadGuard<'a, ()>,
     ending: Ending<'a>,
@@ -182,7 +183,9 @@ struct Ending<'a> {
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        self.core.tell(std::mem::take(&mut self.safe));
+        if !self.safe.is_empty() {
+            self.core.tell(std::mem::take(&mut self.safe));
+        }
         if self.wakes_committer {
             self.core.changed.notify_one();
         }

@@ -111,7 +111,11 @@ fn check_size(bytes: usize) {
 #[derive(Debug, Default)]
 pub struct RecordsBuilder {
     data: Vec<u8>,
-    ends: Vec<u32>,
+    count: u32,
+    /// Where the last record ends.
+    end: u32,
+    /// Where those before it end.
+    inner_ends: Vec<u32>,
     /// Capacity of the buffer that the last run took along; reserved again with the first byte of the next.
     capacity_hint: usize,
 }
@@ -137,30 +141,33 @@ impl RecordsBuilder {
     pub fn end_record(&mut self) {
         check_size(self.data.len());
         let end = self.data.len() as u32;
-        assert!(self.ends.last().is_none_or(|&last| last <= end), "ended records were cut off");
-        self.ends.push(end);
+        assert!(self.end <= end, "ended records were cut off");
+        if self.count > 0 {
+            self.inner_ends.push(self.end);
+        }
+        self.end = end;
+        self.count += 1;
     }
 
     /// How many records have been ended.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.count as usize
     }
 
     /// Whether no record has been ended.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.count == 0
     }
 
     /// Bytes of the ended records.
     pub fn bytes_len(&self) -> usize {
-        self.ends.last().map_or(0, |&end| end as usize)
+        self.end as usize
     }
 
     /// The records so far; the builder is empty afterwards. Bytes that no `end_record` followed are dropped.
     pub fn finish(&mut self) -> Records {
-        let count = self.ends.len() as u32;
-        let bytes = self.ends.pop().unwrap_or(0) as usize;
-        let mut inner_ends = std::mem::take(&mut self.ends);
+        let (count, bytes) = (std::mem::take(&mut self.count), std::mem::take(&mut self.end) as usize);
+        let mut inner_ends = std::mem::take(&mut self.inner_ends);
         inner_ends.shrink_to_fit();
         Records::from_parts(self.take_data(bytes), 0, count, inner_ends)
     }

@@ -7,6 +7,7 @@ use leveret_broker::{
     Turn,
     queue::{
         ConsumerId, Deliveries, DeliveryRun, NewConsumer, NewConsumerState, Outcome, Outlet, Queue as BrokerQueue, Run,
+        Runs,
     },
 };
 
@@ -166,7 +167,7 @@ impl World<'_> {
             Settled::RequeuedCounted => Outcome::Requeue { count_attempt: true },
             Settled::Rejected => Outcome::Reject,
         };
-        let mut runs: Vec<Run> = Vec::new();
+        let mut runs: Runs<Run> = Runs::new();
         for Unacked { place, .. } in group {
             match runs.last_mut() {
                 Some(last) if last.position.level == place.level && last.end_seq() == place.seq => last.count += 1,

@@ -8,7 +8,7 @@ use std::{
 
 use leveret_broker::{
     Publisher, VHost,
-    queue::{Admission, CancelReason, ConsumerId, Deliveries, Outlet, Position, Queue, Window},
+    queue::{Admission, CancelReason, ConsumerId, Deliveries, Outlet, Position, Queue, Runs, Window},
 };
 use parking_lot::Mutex;
 
@@ -24,7 +24,7 @@ pub(crate) struct Delivered {
     /// To whom.
     pub(crate) consumer: ConsumerId,
     /// The messages.
-    pub(crate) runs: Vec<leveret_broker::queue::DeliveryRun>,
+    pub(crate) runs: Runs<leveret_broker::queue::DeliveryRun>,
 }
 
 /// A connection.

@@ -226,8 +226,8 @@ fn take(turn: &mut Turn<'_>, queue: &Arc<Queue>, wanted: &Wanted) -> Result<Vec<
             None => break,
         }
     }
-    let runs: Vec<_> = taken.iter().map(|got| got.run.run()).collect();
-    if !runs.is_empty() {
+    if !taken.is_empty() {
+        let runs = taken.iter().map(|got| got.run.run()).collect();
         queue.settle(turn, None, runs, wanted.outcome);
     }
     Ok(taken)

@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{ConsumerId, DeliveryRun, NewConsumerState, Refusal, Window, segment::Stretch, state::Action};
+use super::{ConsumerId, DeliveryRun, NewConsumerState, Refusal, Runs, Window, segment::Stretch, state::Action};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ struct Member {
     windows: Vec<Arc<Window>>,
     outbox: Arc<Window>,
     place: Place,
-    runs: Vec<DeliveryRun>,
+    runs: Runs<DeliveryRun>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl Consumers {
             windows: new.windows,
             outbox: new.outbox,
             place: Place::Out,
-            runs: Vec::new(),
+            runs: Runs::new(),
         };
         self.members.insert(new.id, member);
         if self.single_active && self.active.is_none() {

@@ -26,7 +26,7 @@ mod window;
 
 pub use delivery::{DeliveryRun, Got};
 pub use outlet::{CancelReason, Deliveries, Outlet};
-pub use position::{Position, Run};
+pub use position::{Position, Run, Runs};
 pub use settings::{Kind, Overflow, QUORUM_DELIVERY_LIMIT, Settings, Sizing};
 pub(crate) use shell::Blueprint;
 pub use shell::{Queue, Totals};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ConsumerId, DeliveryRun, Queue};
+use super::{ConsumerId, DeliveryRun, Queue, Runs};
 
 /// The front end's end of a subscription. Called under the queue's lock: it hands over and returns, it neither blocks
 /// nor calls back.
@@ -29,7 +29,7 @@ pub struct Deliveries {
     /// For whom.
     pub consumer: ConsumerId,
     /// In order.
-    pub runs: Vec<DeliveryRun>,
+    pub runs: Runs<DeliveryRun>,
 }
 
 /// Why a queue dropped a consumer.

@@ -3,10 +3,14 @@
 use std::ops::Range;
 
 use leveret_store::{Piece, Records, StoredChunk};
+use smallvec::SmallVec;
+
+/// The parts of one segment. Most have one.
+pub(super) type Pieces = SmallVec<[Piece; 1]>;
 
 /// The contiguous parts of a stored chunk.
-pub(super) fn pieces_of(chunk: &StoredChunk) -> Vec<Piece> {
-    let mut pieces: Vec<Piece> = Vec::new();
+pub(super) fn pieces_of(chunk: &StoredChunk) -> Pieces {
+    let mut pieces = Pieces::new();
     for (index, seq) in chunk.seqs.iter().enumerate() {
         match pieces.last_mut() {
             Some(piece) if piece_end(piece) == *seq => piece.picks.end += 1,

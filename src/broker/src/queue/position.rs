@@ -1,5 +1,7 @@
 //! Where a message stands in a queue.
 
+use smallvec::SmallVec;
+
 /// The place of one message: its priority level and its sequence number within that level.
 ///
 /// A position is given once and never reused; a requeued message keeps it, which is how it returns to its old place.
@@ -19,6 +21,9 @@ pub struct Run {
     /// How many messages.
     pub count: u32,
 }
+
+/// Runs, in order. Nearly always there is one, which then needs no allocation of its own.
+pub type Runs<R> = SmallVec<[R; 1]>;
 
 impl Run {
     /// The sequence number after the last message.

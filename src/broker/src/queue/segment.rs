@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Range};
 use leveret_store::{Marks, Piece, Records, StoredChunk};
 
 use super::{
-    pieces::{continues, for_each_record, piece_at, piece_end, pieces_of, record_index},
+    pieces::{Pieces, continues, for_each_record, piece_at, piece_end, pieces_of, record_index},
     settled::Settled,
     spans::Span,
     totals::{Expiry, Totals},
@@ -74,7 +74,7 @@ const PIECE_BYTES: usize = size_of::<Piece>() + 144;
 #[derive(Debug)]
 enum Data {
     /// Ascending; what lies between is settled.
-    Pieces(Vec<Piece>),
+    Pieces(Pieces),
     /// Body lengths by index.
     Lengths(Box<[u32]>),
 }
@@ -106,7 +106,7 @@ impl Segment {
             changed_epoch: 0,
             key: first_seq,
             due_key_ms: None,
-            data: Data::Pieces(Vec::with_capacity(1)),
+            data: Data::Pieces(Pieces::new()),
             bytes: 0,
             settled: Settled::default(),
             live: Totals::default(),

@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 
 use super::{
     Action, Admission, Arrivals, CancelReason, Command, ConsumerId, Counts, Deliveries, DeliveryRun, Got, Kind, Nature,
-    Outcome, Refusal, Run, Settings, State, subscriber::Attached,
+    Outcome, Refusal, Run, Runs, Settings, State, subscriber::Attached,
 };
 use crate::{
     Error, Turn,
@@ -29,6 +29,9 @@ use crate::{
     turn::Work,
     vhost::{DeclareQueue, is_kept},
 };
+
+/// A queue keeps room for so many actions between its steps.
+const KEPT_ACTIONS_MAX: usize = 4;
 
 /// A queue: its fixed properties, and behind a lock its state.
 pub struct Queue {
@@ -218,7 +221,7 @@ impl Queue {
         self: &Arc<Self>,
         turn: &mut Turn<'_>,
         consumer: Option<ConsumerId>,
-        runs: Vec<Run>,
+        runs: Runs<Run>,
         outcome: Outcome,
     ) {
         if matches!(outcome, Outcome::Ack) {
@@ -325,8 +328,13 @@ impl Queue {
         core.state.apply(turn.now_ms, command, &mut core.actions);
         // Carrying out an action may bring further ones (a page that was loaded brings deliveries): until none is left.
         while !core.actions.is_empty() {
-            for action in std::mem::take(&mut core.actions) {
+            let mut actions = std::mem::take(&mut core.actions);
+            for action in actions.drain(..) {
                 self.perform(core, turn, action, effects);
+            }
+            if core.actions.is_empty() && actions.capacity() <= KEPT_ACTIONS_MAX {
+                core.actions = actions;
+                break;
             }
         }
     }
@@ -367,7 +375,7 @@ impl Queue {
         }
     }
 
-    fn deliver(self: &Arc<Self>, core: &Core, consumer: ConsumerId, runs: Vec<DeliveryRun>) {
+    fn deliver(self: &Arc<Self>, core: &Core, consumer: ConsumerId, runs: Runs<DeliveryRun>) {
         self.count_delivered(&runs);
         if let Some(attached) = core.consumers.get(&consumer) {
             attached.outlet.deliver(Deliveries { queue: Arc::clone(self), consumer, runs });

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use leveret_amqp::{ReplyCode, basic};
 use leveret_broker::{
     Error, Turn,
-    queue::{ConsumerId, Outcome, Queue, Run, Window},
+    queue::{ConsumerId, Outcome, Queue, Run, Runs, Window},
 };
+use smallvec::smallvec;
 
-use super::{Channel, stats, unacked::Entry};
+use super::{Channel, stats, unacked::Entries};
 use crate::step::Step;
 
 /// Where deliveries came from, and where they are settled.
@@ -32,7 +33,7 @@ impl PartialEq for Origin {
 #[derive(Debug, Default)]
 pub(super) struct Settlements {
     outcome: Option<Outcome>,
-    groups: Vec<(Arc<Origin>, Vec<Run>)>,
+    groups: Vec<(Arc<Origin>, Runs<Run>)>,
 }
 
 impl Settlements {
@@ -40,7 +41,7 @@ impl Settlements {
     /// [`Self::apply`].
     pub(super) fn add(
         &mut self,
-        entries: Vec<Entry<Arc<Origin>>>,
+        entries: Entries<Arc<Origin>>,
         outcome: Outcome,
         window: &Window,
         turn: &mut Turn<'_>,
@@ -76,7 +77,7 @@ impl Settlements {
 
     fn add_run(&mut self, origin: Arc<Origin>, run: Run) {
         let Some((_, runs)) = self.groups.iter_mut().rev().find(|(known, _)| *known == origin) else {
-            self.groups.push((origin, vec![run]));
+            self.groups.push((origin, smallvec![run]));
             return;
         };
         match runs.last_mut() {
@@ -129,7 +130,7 @@ impl Channel {
     }
 
     /// Settles deliveries now, or at the next hand-over, whichever comes first.
-    pub(super) fn settle_entries(&mut self, entries: Vec<Entry<Arc<Origin>>>, outcome: Outcome, turn: &mut Turn<'_>) {
+    pub(super) fn settle_entries(&mut self, entries: Entries<Arc<Origin>>, outcome: Outcome, turn: &mut Turn<'_>) {
         if outcome == Outcome::Ack {
             let acknowledged = entries.iter().map(|entry| u64::from(entry.run.count)).sum();
             stats::count(&self.stats.acknowledged, acknowledged);
@@ -149,11 +150,11 @@ impl Channel {
         Ok(())
     }
 
-    fn take_unacked(&mut self, tag: u64, multiple: bool) -> Result<Vec<Entry<Arc<Origin>>>, Error> {
+    fn take_unacked(&mut self, tag: u64, multiple: bool) -> Result<Entries<Arc<Origin>>, Error> {
         let taken = match (tag, multiple) {
             (0, true) => Some(self.unacked.take_all()),
             (_, true) => self.unacked.take_through(tag),
-            (_, false) => self.unacked.take_one(tag).map(|entry| vec![entry]),
+            (_, false) => self.unacked.take_one(tag).map(|entry| smallvec![entry]),
         };
         taken
             .or_else(|| self.unacked.take_late(tag, multiple))

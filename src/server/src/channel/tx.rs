@@ -13,6 +13,8 @@ use leveret_broker::{
     queue::{Admission, Outcome},
 };
 
+use smallvec::smallvec;
+
 use super::{
     Channel, ChannelStats,
     message::OwnedMessage,
@@ -20,7 +22,7 @@ use super::{
     reply_to,
     settle::Origin,
     stats,
-    unacked::{Entry, Unacked},
+    unacked::{Entries, Entry, Unacked},
 };
 use crate::{session::Session, step::Step};
 
@@ -56,7 +58,7 @@ impl Transaction {
     }
 
     /// Holds settlements back.
-    pub(super) fn settle(&mut self, entries: Vec<Entry<Arc<Origin>>>, outcome: Outcome, channel_stats: &ChannelStats) {
+    pub(super) fn settle(&mut self, entries: Entries<Arc<Origin>>, outcome: Outcome, channel_stats: &ChannelStats) {
         self.settled += entries.iter().map(|entry| u64::from(entry.run.count)).sum::<u64>();
         self.settlements.extend(entries.into_iter().map(|entry| (outcome, entry)));
         self.count(channel_stats);
@@ -139,7 +141,7 @@ impl Channel {
         let mut durable = false;
         for (outcome, entry) in settlements {
             durable |= entry.origin.queue.durable;
-            self.settle_entries(vec![entry], outcome, step.turn);
+            self.settle_entries(smallvec![entry], outcome, step.turn);
         }
         durable
     }

@@ -9,6 +9,7 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use leveret_broker::queue::{Position, Run};
+use smallvec::SmallVec;
 
 /// Deliveries this close in time, in milliseconds, may share an entry, and so the time at which they were delivered.
 const SAME_TIME_MS: u64 = 1000;
@@ -29,11 +30,16 @@ pub(super) struct Entry<O> {
     pub(super) delivered_ms: u64,
 }
 
+/// Entries in the order of their tags. What is settled at once is nearly always in one, which then needs no allocation.
+pub(super) type Entries<O> = SmallVec<[Entry<O>; 1]>;
+
 /// The unsettled deliveries of a channel, in the order of their tags.
 #[derive(Debug)]
 pub(super) struct Unacked<O> {
     /// By the first tag at insertion; an entry that was cut at its front stays under its old key, which still orders it.
     entries: BTreeMap<u64, Entry<O>>,
+    /// Behind all of these. A message that is settled before the next one is delivered never gets into the map.
+    newest: Option<Entry<O>>,
     count: u64,
     taken_back: Vec<Range<u64>>,
 }
@@ -41,7 +47,7 @@ pub(super) struct Unacked<O> {
 impl<O: Clone + PartialEq> Unacked<O> {
     /// Nothing unsettled.
     pub(super) fn new() -> Self {
-        Self { entries: BTreeMap::new(), count: 0, taken_back: Vec::new() }
+        Self { entries: BTreeMap::new(), newest: None, count: 0, taken_back: Vec::new() }
     }
 
     /// How many deliveries are unsettled.
@@ -52,17 +58,24 @@ impl<O: Clone + PartialEq> Unacked<O> {
     /// Adds a run whose tags follow all that were ever added.
     pub(super) fn push(&mut self, entry: Entry<O>) {
         self.count += u64::from(entry.run.count);
-        if let Some(mut last) = self.entries.last_entry()
-            && last.get().continues_with(&entry)
-        {
-            last.get_mut().run.count += entry.run.count;
+        if let Some(newest) = self.newest.as_mut().filter(|newest| newest.continues_with(&entry)) {
+            newest.run.count += entry.run.count;
             return;
         }
-        self.entries.insert(entry.first_tag, entry);
+        self.shelve();
+        self.newest = Some(entry);
+    }
+
+    /// From now on everything is in the map.
+    fn shelve(&mut self) {
+        if let Some(newest) = self.newest.take() {
+            self.entries.insert(newest.first_tag, newest);
+        }
     }
 
     /// Puts back what one of the `take` methods gave.
     pub(super) fn restore(&mut self, entry: Entry<O>) {
+        self.shelve();
         self.count += u64::from(entry.run.count);
         // The key of an entry cut at its front may stand before or at the place that is wanted back.
         let before = self.entries.range(..=entry.first_tag).next_back();
@@ -75,6 +88,13 @@ impl<O: Clone + PartialEq> Unacked<O> {
 
     /// Takes one delivery; `None` where that tag is not unsettled.
     pub(super) fn take_one(&mut self, tag: u64) -> Option<Entry<O>> {
+        if let Some(newest) = self.newest.take_if(|newest| newest.first_tag == tag && newest.run.count == 1) {
+            self.count -= 1;
+            return Some(newest);
+        }
+        if self.newest.as_ref().is_some_and(|newest| newest.has(tag)) {
+            self.shelve();
+        }
         let (key, entry) = self.entries.range_mut(..=tag).next_back()?;
         if !entry.has(tag) {
             return None;
@@ -98,21 +118,24 @@ impl<O: Clone + PartialEq> Unacked<O> {
     }
 
     /// Takes everything up to and with `tag`, in order; `None`, and nothing changed, where `tag` itself is not unsettled.
-    pub(super) fn take_through(&mut self, tag: u64) -> Option<Vec<Entry<O>>> {
+    pub(super) fn take_through(&mut self, tag: u64) -> Option<Entries<O>> {
+        self.shelve();
         let (_, entry) = self.entries.range(..=tag).next_back()?;
         entry.has(tag).then(|| self.take_before(tag + 1))
     }
 
     /// Takes everything, in order.
-    pub(super) fn take_all(&mut self) -> Vec<Entry<O>> {
+    pub(super) fn take_all(&mut self) -> Entries<O> {
+        self.shelve();
         self.count = 0;
         std::mem::take(&mut self.entries).into_values().collect()
     }
 
     /// Takes, in order, everything whose origin is chosen, and remembers that the server took it: a settlement of it
     /// may be under way.
-    pub(super) fn take_back(&mut self, chosen: impl Fn(&O) -> bool) -> Vec<Entry<O>> {
-        let taken: Vec<_> =
+    pub(super) fn take_back(&mut self, chosen: impl Fn(&O) -> bool) -> Entries<O> {
+        self.shelve();
+        let taken: Entries<O> =
             self.entries.extract_if(.., |_, entry| chosen(&entry.origin)).map(|(_, entry)| entry).collect();
         for entry in &taken {
             self.count -= u64::from(entry.run.count);
@@ -122,20 +145,25 @@ impl<O: Clone + PartialEq> Unacked<O> {
     }
 
     /// Takes everything up to and with `tag` where the server has taken back that very delivery; `None` where not.
-    pub(super) fn take_late(&mut self, tag: u64, multiple: bool) -> Option<Vec<Entry<O>>> {
+    pub(super) fn take_late(&mut self, tag: u64, multiple: bool) -> Option<Entries<O>> {
         if !self.taken_back.iter().any(|range| range.contains(&tag)) {
             return None;
         }
-        Some(if multiple { self.take_before(tag + 1) } else { Vec::new() })
+        self.shelve();
+        Some(if multiple { self.take_before(tag + 1) } else { Entries::new() })
     }
 
     /// The first entry delivered at or before `until_ms` whose origin is not to be passed over.
     pub(super) fn overdue(&self, until_ms: u64, mut is_overdue: impl FnMut(&Entry<O>) -> bool) -> Option<&Entry<O>> {
-        self.entries.values().take_while(|entry| entry.delivered_ms <= until_ms).find(|entry| is_overdue(entry))
+        self.entries
+            .values()
+            .chain(&self.newest)
+            .take_while(|entry| entry.delivered_ms <= until_ms)
+            .find(|entry| is_overdue(entry))
     }
 
-    fn take_before(&mut self, end_tag: u64) -> Vec<Entry<O>> {
-        let mut taken = Vec::new();
+    fn take_before(&mut self, end_tag: u64) -> Entries<O> {
+        let mut taken = Entries::new();
         while let Some(mut first) = self.entries.first_entry() {
             let entry = first.get_mut();
             if entry.first_tag >= end_tag {
@@ -263,7 +291,7 @@ mod tests {
     }
 
     fn apply(step: &Step, unacked: &mut Unacked<u8>, naive: &mut Naive) -> Result<(), TestCaseError> {
-        let mut restored = (false, Vec::new());
+        let mut restored = (false, Entries::new());
         let (taken, expected) = match *step {
             Step::Push { count, origin, gap, later_ms } => {
                 naive.next_seq += u64::from(gap);
@@ -283,7 +311,7 @@ mod tests {
                 return Ok(());
             }
             Step::One { tag, restore } => {
-                let taken: Vec<_> = unacked.take_one(tag).into_iter().collect();
+                let taken: Entries<_> = unacked.take_one(tag).into_iter().collect();
                 restored = (restore, taken.clone());
                 (taken, naive.take(vec![tag]))
             }
@@ -336,18 +364,33 @@ mod tests {
         Entry { first_tag, run: Run { position, count }, origin: 0, delivered_ms }
     }
 
+    fn entries_of(unacked: &Unacked<u8>) -> usize {
+        unacked.entries.len() + unacked.newest.iter().len()
+    }
+
     #[test]
     fn adjacent_runs_share_an_entry() {
         let mut unacked = Unacked::new();
         for tag in 1..=1000 {
             unacked.push(run_of(tag, 1, 0));
         }
-        assert_eq!(unacked.entries.len(), 1);
+        assert_eq!(entries_of(&unacked), 1);
         unacked.take_one(1).unwrap();
         unacked.take_one(1000).unwrap();
-        assert_eq!(unacked.entries.len(), 1);
+        assert_eq!(entries_of(&unacked), 1);
         unacked.take_one(500).unwrap();
-        assert_eq!(unacked.entries.len(), 2);
+        assert_eq!(entries_of(&unacked), 2);
+    }
+
+    #[test]
+    fn what_is_settled_before_the_next_delivery_stays_out_of_the_map() {
+        let mut unacked = Unacked::new();
+        for tag in 1..=10 {
+            unacked.push(run_of(tag, 1, 0));
+            assert!(unacked.entries.is_empty());
+            unacked.take_one(tag).unwrap();
+            assert_eq!(entries_of(&unacked), 0);
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(super) enum Slot {
 #[derive(Default)]
 pub(super) struct Channels {
     slots: BTreeMap<u16, Slot>,
-    /// Those that have something to flush since the last [`Self::take_touched`].
+    /// Those that have something to flush since the last [`Self::visit_touched`].
     touched: Vec<u16>,
 }
 
@@ -50,12 +50,15 @@ impl Channels {
         self.touch(number).filter(|channel| channel.id() == id)
     }
 
-    /// The numbers noted, each once.
-    pub(super) fn take_touched(&mut self) -> Vec<u16> {
-        let mut touched = std::mem::take(&mut self.touched);
-        touched.sort_unstable();
-        touched.dedup();
-        touched
+    /// Visits the open channels of the numbers noted, each once, in order.
+    pub(super) fn visit_touched(&mut self, mut visit: impl FnMut(&mut Channel)) {
+        self.touched.sort_unstable();
+        self.touched.dedup();
+        for number in self.touched.drain(..) {
+            if let Some(Slot::Open(channel)) = self.slots.get_mut(&number) {
+                visit(channel);
+            }
+        }
     }
 
     /// The open channel of that number.

@@ -44,6 +44,9 @@ const POLL_TIME_MAX: Duration = Duration::from_millis(1);
 /// Frames handled between two looks at the clock.
 const FRAMES_BETWEEN_LOOKS: u32 = 64;
 
+/// Rounds between two looks at it. A message that comes alone takes one, and a second that finds nothing more.
+const ROUNDS_BETWEEN_LOOKS: u32 = 2;
+
 /// Longest time between two looks at the channels' settlement timeouts.
 const TICK_MS_MAX: u64 = 10_000;
 
@@ -58,6 +61,8 @@ pub(super) struct Drive<S> {
     mails: Vec<Mail>,
     heartbeat: Heartbeat,
     timer: Pin<Box<Sleep>>,
+    /// The timer will wake this task. It is always the same one that polls, so once is enough.
+    is_timer_set: bool,
     tick: Duration,
     next_tick: Instant,
     /// The answer to our connection.close must have come by then.
@@ -65,6 +70,8 @@ pub(super) struct Drive<S> {
     timings: Timings,
     /// `input` may hold a whole frame that has not been handled.
     has_undecoded: bool,
+    /// The socket had nothing more in this poll, and wakes the task when it has.
+    awaits_input: bool,
     rounds_unwritten: u32,
     /// Bytes of the outbox's window to be given back.
     released: u64,
@@ -87,10 +94,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
             mails: Vec::new(),
             heartbeat: Heartbeat::new(heartbeat_s, now),
             timer: Box::pin(tokio::time::sleep(tick)),
+            is_timer_set: false,
             tick,
             next_tick: now + tick,
             closing_deadline: None,
             timings,
+            awaits_input: false,
             rounds_unwritten: 0,
             released: 0,
         }
@@ -105,16 +114,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Ending> {
         let started = Instant::now();
+        self.awaits_input = false;
+        let mut rounds = 0;
         loop {
             match self.round(context, started) {
                 Err(ending) => return Poll::Ready(ending),
-                Ok(true) if started.elapsed() < POLL_TIME_MAX => {}
-                Ok(true) => break,
                 Ok(false) => return Poll::Pending,
+                Ok(true) => rounds += 1,
+            }
+            if rounds % ROUNDS_BETWEEN_LOOKS == 0 && started.elapsed() >= POLL_TIME_MAX {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
             }
         }
-        context.waker().wake_by_ref();
-        Poll::Pending
     }
 
     /// `now` is when the poll began: nothing here needs to know it any better.
@@ -165,8 +177,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
     }
 
     fn read(&mut self, context: &mut Context<'_>, now: Instant) -> Result<Progress, Ending> {
+        if self.awaits_input {
+            return Ok(false);
+        }
         match self.transport.poll_read(context, &self.open.session.registration) {
-            Poll::Pending => Ok(false),
+            Poll::Pending => {
+                self.awaits_input = true;
+                Ok(false)
+            }
             Poll::Ready(Ok(0)) => Err(self.ended_by_peer()),
             Poll::Ready(Ok(_)) => {
                 self.heartbeat.heard(now);
@@ -281,10 +299,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
         let wake_at =
             [self.heartbeat.next(), self.closing_deadline].into_iter().flatten().fold(self.next_tick, Instant::min);
         // Set anew only where it would ring too late: traffic puts the time off again and again.
-        if self.timer.is_elapsed() || self.timer.deadline() > wake_at {
+        let rings_at = self.timer.deadline();
+        let is_in_time = now < rings_at && rings_at <= wake_at;
+        if self.is_timer_set && is_in_time {
+            return Ok(false);
+        }
+        if !is_in_time {
             self.timer.as_mut().reset(wake_at);
         }
-        Ok(self.timer.as_mut().poll(context).is_ready())
+        self.is_timer_set = self.timer.as_mut().poll(context).is_pending();
+        Ok(!self.is_timer_set)
     }
 
     fn tick(&mut self, now: Instant) {

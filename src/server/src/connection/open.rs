@@ -103,12 +103,8 @@ impl Open {
 
     /// Ends a batch of frames or mail: what the channels have gathered is handed over.
     pub(super) fn flush(&mut self, turn: &mut Turn<'_>, outbox: &mut Outbox) {
-        for number in self.channels.take_touched() {
-            let step = &mut Step::new(&self.session, turn, outbox, &mut self.held);
-            if let Some(channel) = self.channels.open(number) {
-                channel.flush(step);
-            }
-        }
+        let Self { channels, session, held, .. } = self;
+        channels.visit_touched(|channel| channel.flush(&mut Step::new(session, turn, outbox, held)));
         let slack = self.session.broker.message_memory_slack();
         if let Some(mark) = self.ahead.read(std::mem::take(&mut self.content_bytes), slack) {
             let mailbox = self.session.mailbox.clone();

@@ -4,7 +4,7 @@ use std::{ops::Range, sync::Arc};
 
 use leveret_store::{Records, StoredChunk};
 
-use crate::queue::{DeliveryRun, Got, Run, Settings, Window};
+use crate::queue::{DeliveryRun, Got, Run, Runs, Settings, Window};
 
 /// A consumer's number, unique in the broker.
 pub type ConsumerId = u64;
@@ -98,7 +98,7 @@ pub enum Command {
         /// The consumer whose prefetch they come back to; `None` for basic.get.
         consumer: Option<ConsumerId>,
         /// Which.
-        runs: Vec<Run>,
+        runs: Runs<Run>,
         /// How.
         outcome: Outcome,
     },
@@ -180,7 +180,7 @@ pub enum Action {
         /// For whom.
         consumer: ConsumerId,
         /// In order.
-        runs: Vec<DeliveryRun>,
+        runs: Runs<DeliveryRun>,
     },
     /// The answer to [`Command::Get`]; it may follow only after a [`Action::Load`] has been answered.
     Got(Option<Got>),
