@@ -83,7 +83,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
         while !self.outbox.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let filled = self.outbox.fill_slices(&mut slices);
-            let count = match Pin::new(&mut self.socket).poll_write_vectored(context, &slices[..filled]) {
+            let socket = Pin::new(&mut self.socket);
+            let written = match &slices[..filled] {
+                [only] => socket.poll_write(context, only),
+                several => socket.poll_write_vectored(context, several),
+            };
+            let count = match written {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(count)) => count,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
