@@ -56,3 +56,6 @@ pub use room::disk_free_bytes;
 pub use statistics::Statistics;
 pub use store::Store;
 pub use writes::Writes;
+
+#[cfg(fuzzing)]
+pub use wal::fuzz_logs;

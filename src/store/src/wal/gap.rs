@@ -124,7 +124,7 @@ impl Search {
     /// The number that the first commit of all should have. What the manifest knows of may be in a log as well, so what
     /// is missing before that shows only where something cannot be read.
     fn first_expected(&self, commit: Commit) -> u64 {
-        let behind_known = self.known + 1;
+        let behind_known = self.known.saturating_add(1);
         if self.unreadable.is_some() { behind_known.min(commit.first.saturating_sub(1)) } else { behind_known }
     }
 
@@ -135,6 +135,15 @@ impl Search {
             (unreadable, _) => here(unreadable.unwrap_or(0)),
         }
     }
+}
+
+/// Whatever a log holds, a loss is of something.
+#[cfg(fuzzing)]
+pub(super) fn fuzz_search(number: u32, log: &[u8]) {
+    let mut search = Search::new(0);
+    search.log("1.log".into(), number.into(), log);
+    search.log("2.log".into(), number.into(), log);
+    assert!(search.loss.is_none_or(|loss| loss.changes > 0));
 }
 
 #[cfg(test)]

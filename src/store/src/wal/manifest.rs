@@ -79,6 +79,16 @@ impl Entry {
     }
 }
 
+/// Whatever entries hold, what need not be replayed is what is written out.
+#[cfg(fuzzing)]
+pub(super) fn fuzz_entries(entries: &[Vec<u8>]) {
+    let mut manifest = Manifest::default();
+    for entry in entries {
+        manifest.take(&Entry::decode(entry));
+        assert!(manifest.log_min <= manifest.log_written_out);
+    }
+}
+
 /// The one in use. None where there is no store, or where this cannot be read.
 pub(super) fn file(directory: &Path) -> Option<PathBuf> {
     let current = std::fs::read_to_string(directory.join("CURRENT")).ok()?;

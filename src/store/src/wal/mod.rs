@@ -21,11 +21,15 @@
 mod gap;
 mod manifest;
 mod records;
+#[cfg(any(test, fuzzing))]
+mod rig;
 mod stamp;
 mod torn;
 mod written_out;
 
 pub(crate) use gap::find_loss;
+#[cfg(fuzzing)]
+pub use rig::fuzz_logs;
 pub(crate) use stamp::Stamp;
 pub(crate) use torn::cut_torn_manifest;
 pub(crate) use written_out::remove_written_out;

@@ -162,22 +162,16 @@ fn place(kind: u8, is_reused: bool) -> Option<Place> {
 }
 
 /// As the engine stores checksums, because one of something that holds checksums is weak.
-fn masked(checksum: u32) -> u32 {
+pub(super) fn masked(checksum: u32) -> u32 {
     checksum.rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::rig::put_piece;
     use super::*;
 
     const NUMBER: u32 = 9;
-
-    fn piece(out: &mut Vec<u8>, kind: u8, number: u32, data: &[u8]) {
-        let body = [&[kind][..], &number.to_le_bytes(), data].concat();
-        out.extend_from_slice(&masked(crc32c::crc32c(&body)).to_le_bytes());
-        out.extend_from_slice(&(data.len() as u16).to_le_bytes());
-        out.extend_from_slice(&body);
-    }
 
     fn record(bytes: &[u8]) -> Found<'_> {
         Found::Record(Cow::Borrowed(bytes))
@@ -186,11 +180,11 @@ mod tests {
     #[test]
     fn records_are_put_together_from_pieces_over_blocks() {
         let mut log = Vec::new();
-        piece(&mut log, 5, NUMBER, b"whole");
+        put_piece(&mut log, 5, Some(NUMBER), b"whole");
         let first = vec![1; BLOCK_BYTES - log.len() - 11 - 3];
-        piece(&mut log, 6, NUMBER, &first);
+        put_piece(&mut log, 6, Some(NUMBER), &first);
         log.extend_from_slice(&[0; 3]);
-        piece(&mut log, 8, NUMBER, b"end");
+        put_piece(&mut log, 8, Some(NUMBER), b"end");
         let found: Vec<_> = reused(&log, NUMBER.into()).collect();
         assert_eq!(found, [record(b"whole"), Found::Record(Cow::Owned([&first[..], b"end"].concat()))]);
     }
@@ -198,12 +192,12 @@ mod tests {
     #[test]
     fn reading_goes_on_behind_damage_and_skips_another_logs_records() {
         let mut log = Vec::new();
-        piece(&mut log, 5, NUMBER, b"one");
+        put_piece(&mut log, 5, Some(NUMBER), b"one");
         let damaged = log.len();
-        piece(&mut log, 5, NUMBER, b"two");
-        piece(&mut log, 5, NUMBER, b"three");
+        put_piece(&mut log, 5, Some(NUMBER), b"two");
+        put_piece(&mut log, 5, Some(NUMBER), b"three");
         let end = log.len();
-        piece(&mut log, 5, NUMBER - 1, b"of another log");
+        put_piece(&mut log, 5, Some(NUMBER - 1), b"of another log");
         log[damaged + 12] ^= 1;
         let found: Vec<_> = reused(&log, NUMBER.into()).collect();
         let expected =
@@ -214,9 +208,9 @@ mod tests {
     #[test]
     fn a_piece_that_ends_behind_the_log_is_cut_short() {
         let plain = |data: &[u8]| {
-            let body = [&[1][..], data].concat();
-            let checksum = masked(crc32c::crc32c(&body)).to_le_bytes();
-            [&checksum[..], &(data.len() as u16).to_le_bytes(), &body].concat()
+            let mut log = Vec::new();
+            put_piece(&mut log, 1, None, data);
+            log
         };
         let (one, two) = (plain(b"one"), plain(b"two"));
         let log = [&one[..], &two].concat();
@@ -238,11 +232,11 @@ mod tests {
     #[test]
     fn a_record_with_a_piece_missing_is_none() {
         let mut log = Vec::new();
-        piece(&mut log, 6, NUMBER, b"first");
+        put_piece(&mut log, 6, Some(NUMBER), b"first");
         let damaged = log.len();
-        piece(&mut log, 7, NUMBER, b"middle");
-        piece(&mut log, 8, NUMBER, b"last");
-        piece(&mut log, 5, NUMBER, b"next");
+        put_piece(&mut log, 7, Some(NUMBER), b"middle");
+        put_piece(&mut log, 8, Some(NUMBER), b"last");
+        put_piece(&mut log, 5, Some(NUMBER), b"next");
         log[damaged] ^= 1;
         let found: Vec<_> = reused(&log, NUMBER.into()).collect();
         assert_eq!(found, [Found::Unreadable(damaged as u64), record(b"next")]);
