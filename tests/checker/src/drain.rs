@@ -2,7 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lapin::{options::QueueDeclareOptions, types::FieldTable};
+use lapin::{
+    ErrorKind,
+    options::QueueDeclareOptions,
+    protocol::{AMQPErrorKind, AMQPSoftError},
+    types::FieldTable,
+};
 use tokio::time::Instant;
 
 use crate::{Error, MessageId, history::Answer, scene::Scene, session::Session, subscription::Subscription};
@@ -33,10 +38,19 @@ pub(crate) async fn drain(
 async fn empty_all(scene: &Arc<Scene>) -> lapin::Result<()> {
     for queue in 0..scene.options.queues {
         let session = Session::open(scene).await?;
-        empty(&session, queue).await?;
-        session.close().await;
+        match empty(&session, queue).await {
+            Ok(()) => session.close().await,
+            // Nothing more comes out of it. What was in it is lost, and it is for the report to say so.
+            Err(error) if is_not_found(&error) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
+}
+
+fn is_not_found(error: &lapin::Error) -> bool {
+    let not_found = AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND);
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if *error.kind() == not_found)
 }
 
 async fn empty(session: &Session, queue: u32) -> lapin::Result<()> {
