@@ -106,11 +106,10 @@ impl Drop for Mails {
     fn drop(&mut self) {
         let mut content = self.0.lock();
         content.is_closed = true;
-        content.waker = None;
-        let mails = std::mem::take(&mut content.mails);
+        let left = (std::mem::take(&mut content.mails), content.waker.take());
         // What mail holds may itself send mail when it is dropped.
         drop(content);
-        drop(mails);
+        drop(left);
     }
 }
 

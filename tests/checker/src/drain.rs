@@ -39,10 +39,9 @@ async fn empty_all(scene: &Arc<Scene>) -> lapin::Result<()> {
     for queue in 0..scene.options.queues {
         let session = Session::open(scene).await?;
         match empty(&session, queue).await {
-            Ok(()) => session.close().await,
-            // Nothing more comes out of it. What was in it is lost, and it is for the report to say so.
-            Err(error) if is_not_found(&error) => {}
-            Err(error) => return Err(error),
+            // Nothing more comes out of a queue that is gone. What was in it is lost, and it is for the report to say so.
+            Err(error) if !is_not_found(&error) => return Err(error),
+            _ => session.close().await,
         }
     }
     Ok(())

@@ -334,7 +334,6 @@ impl Queue {
             }
             if core.actions.is_empty() && actions.capacity() <= KEPT_ACTIONS_MAX {
                 core.actions = actions;
-                break;
             }
         }
     }
