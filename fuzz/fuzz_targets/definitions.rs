@@ -49,7 +49,7 @@ impl Rig {
             message_memory_bytes: usize::MAX,
         };
         let broker = Broker::open(store, &config, ExchangeTypes::default()).expect("a broker");
-        let api = router(Arc::clone(&broker), Arc::new(Nobody), Door::Local);
+        let api = router(Arc::clone(&broker), Arc::new(Nobody), Door::Local, &[]);
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         Self { broker, api, runtime, uses: 0, _folder: folder }
     }
@@ -136,6 +136,10 @@ impl Clients for Nobody {
 
     fn cluster_name(&self) -> &str {
         "fuzz"
+    }
+
+    fn plugins(&self) -> Vec<&'static str> {
+        Vec::new()
     }
 
     fn alarm(&self) -> Option<String> {

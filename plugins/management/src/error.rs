@@ -26,6 +26,8 @@ pub(crate) enum ApiError {
     Unhealthy(String),
     #[error("the store has failed: {0}")]
     Store(String),
+    #[error("{0}")]
+    Internal(String),
 }
 
 impl ApiError {
@@ -41,7 +43,7 @@ impl ApiError {
             Self::NotFound => (StatusCode::NOT_FOUND, "Object Not Found"),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed"),
             Self::Unhealthy(_) => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy"),
-            Self::Store(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
+            Self::Store(_) | Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal_error"),
         }
     }
 }

@@ -20,7 +20,10 @@ mod step;
 use std::sync::Arc;
 
 use axum::Router;
-use leveret_broker::Broker;
+use leveret_broker::{
+    Broker,
+    plugin::{HttpRoute, Plugin, RegisterError, Registry},
+};
 use serde_json::Value;
 
 pub use access::Door;
@@ -28,6 +31,26 @@ pub use json::from_table as table_to_json;
 
 /// The RabbitMQ release whose API this is. Tools compare it with the release that introduced what they want to use.
 pub const RABBITMQ_VERSION: &str = "4.3.0";
+
+/// The management interface on the list of plugins. It adds nothing to the broker; the server opens its doors.
+pub struct Management;
+
+/// Its name.
+pub const NAME: &str = "management";
+
+impl Plugin for Management {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn description(&self) -> &'static str {
+        "the management HTTP API, also behind `leveret ctl`"
+    }
+
+    fn register(&self, _registry: &mut Registry) -> Result<(), RegisterError> {
+        Ok(())
+    }
+}
 
 /// The server's connections and channels, as JSON in RabbitMQ's shape.
 pub trait Clients: Send + Sync + 'static {
@@ -55,6 +78,9 @@ pub trait Clients: Send + Sync + 'static {
     /// The cluster's name, as configured.
     fn cluster_name(&self) -> &str;
 
+    /// The plugins in use.
+    fn plugins(&self) -> Vec<&'static str>;
+
     /// The resource alarm that is on.
     fn alarm(&self) -> Option<String>;
 }
@@ -67,7 +93,7 @@ pub(crate) struct Api {
     pub(crate) door: Door,
 }
 
-/// The API for one door.
-pub fn router(broker: Arc<Broker>, clients: Arc<dyn Clients>, door: Door) -> Router {
-    api::router(Api { broker, clients, door })
+/// The API for one door, with the routes that plugins have added.
+pub fn router(broker: Arc<Broker>, clients: Arc<dyn Clients>, door: Door, plugins: &[HttpRoute]) -> Router {
+    api::router(Api { broker, clients, door }, plugins)
 }

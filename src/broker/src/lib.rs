@@ -9,7 +9,8 @@
 //! * [`queue`]: a pure state machine in a thin shell;
 //! * [`dead_letter`]: the way of those that die;
 //! * [`access`], [`policy`], [`arguments`]: who may do what, and what a declaration means;
-//! * [`catalogue`], [`recovery`]: what survives a restart.
+//! * [`catalogue`], [`recovery`]: what survives a restart;
+//! * [`plugin`]: what can be added.
 
 pub mod access;
 mod admin;
@@ -25,6 +26,7 @@ pub mod limits;
 mod memory;
 pub mod message;
 pub mod pattern;
+pub mod plugin;
 pub mod policy;
 mod publisher;
 pub mod queue;

@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{
     config::{self, ConfigError, Setting, Sources},
     ctl, logging, perf,
+    plugins::{self, Plugins},
     server::{self, ServerError},
 };
 
@@ -29,6 +30,8 @@ enum Command {
     Ctl(ctl::Options),
     /// Drive a broker with messages and measure it
     Perf(perf::Options),
+    /// Show what can be added to the broker: exchange types, the management interface
+    Plugins(plugins::Options),
 }
 
 /// What `leveret serve` takes. A flag wins over the environment, that over the file, that over the defaults.
@@ -80,12 +83,13 @@ enum Failure {
     Runtime(#[from] std::io::Error),
 }
 
-/// Does what the command line says; failures are on standard error.
-pub fn run(cli: Cli) -> ExitCode {
+/// Does what the command line says, with a server that may use `plugins`; failures are on standard error.
+pub fn run(cli: Cli, plugins: Plugins) -> ExitCode {
     match cli.command {
-        Command::Serve(serve) => report(serve.run()),
+        Command::Serve(serve) => report(serve.run(plugins)),
         Command::Ctl(options) => ctl::run(options),
         Command::Perf(options) => report(perf::run(&options)),
+        Command::Plugins(options) => report(plugins::run(&options, &plugins)),
     }
 }
 
@@ -100,14 +104,15 @@ fn report(outcome: Result<(), impl Display>) -> ExitCode {
 }
 
 impl Serve {
-    fn run(self) -> Result<(), Failure> {
-        let config = config::load(&self.into_sources())?;
+    fn run(self, plugins: Plugins) -> Result<(), Failure> {
+        let sources = Sources { plugins: Some(plugins.names()), ..self.into_sources() };
+        let config = config::load(&sources)?;
         logging::start(&config.log);
         let runtime =
             tokio::runtime::Builder::new_multi_thread().enable_all().event_interval(POLLS_BETWEEN_EVENTS).build()?;
         runtime.block_on(async {
             let shutdown = until_asked_to_stop()?;
-            Ok(server::run(config, shutdown).await?)
+            Ok(server::run(config, plugins, shutdown).await?)
         })
     }
 
@@ -126,12 +131,13 @@ impl Serve {
             file: self.config,
             environment: Setting::from_environment(environment()),
             flags: others.chain(named).collect(),
+            plugins: None,
         }
     }
 }
 
 /// The variables that are text; others cannot be ours.
-fn environment() -> impl Iterator<Item = (String, String)> {
+pub(crate) fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
 }
 

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use leveret::{cli, plugins::Plugins};
 
 // As fast here as mimalloc and the system's allocator, and the one that gives back what a burst of traffic took. Its
 // settings are in .cargo/config.toml.
@@ -10,5 +11,5 @@ use clap::Parser;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    leveret::cli::run(leveret::cli::Cli::parse())
+    cli::run(cli::Cli::parse(), Plugins::compiled_in())
 }

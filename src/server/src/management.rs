@@ -12,14 +12,18 @@ use std::{
     time::Duration,
 };
 
-use leveret_broker::Broker;
+use leveret_broker::{
+    Broker,
+    plugin::{HttpRoute, Registry},
+};
 use leveret_management::{Clients, Door, router, table_to_json};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    http,
+    config::Config,
+    http, plugins,
     registry::{ChannelInfo, ConnectionInfo, Connections},
 };
 
@@ -29,6 +33,11 @@ pub(crate) const SOCKET_NAME: &str = "leveret.sock";
 /// How long requests under way are waited for when the server stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
+/// Whether it is switched on.
+pub(crate) fn is_enabled(config: &Config) -> bool {
+    plugins::is_enabled(leveret_management::NAME, &config.plugins.enabled)
+}
+
 /// What the management interface sees of this server.
 pub(crate) struct Front {
     connections: Arc<Connections>,
@@ -36,6 +45,8 @@ pub(crate) struct Front {
     cluster_name: String,
     amqp: SocketAddr,
     http: Option<SocketAddr>,
+    plugins: Vec<&'static str>,
+    plugin_routes: Vec<HttpRoute>,
 }
 
 /// Serves management until `stop`: over `http` where that is on, to `connection_max` at a time, and over the unix socket in `data_dir`.
@@ -51,14 +62,15 @@ pub(crate) fn serve(
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) -> io::Result<()> {
+    let plugin_routes = front.plugin_routes.clone();
     let front: Arc<dyn Clients> = Arc::new(front);
     let (file, socket) = SocketFile::bind(data_dir.join(SOCKET_NAME))?;
     if let Some(listener) = http {
-        let routes = router(Arc::clone(broker), Arc::clone(&front), Door::Tcp);
+        let routes = router(Arc::clone(broker), Arc::clone(&front), Door::Tcp, &plugin_routes);
         let served = http::serve(listener, routes, connection_max, stop.clone());
         tasks.spawn(within_patience(served, stop.clone()));
     }
-    let routes = router(Arc::clone(broker), front, Door::Local);
+    let routes = router(Arc::clone(broker), front, Door::Local, &plugin_routes);
     let served = axum::serve(socket, routes).with_graceful_shutdown(stop.clone().cancelled_owned());
     let served = async move {
         if let Err(error) = served.await {
@@ -124,6 +136,7 @@ impl Front {
         cluster_name: &str,
         amqp: SocketAddr,
         http: Option<SocketAddr>,
+        registry: &Registry,
     ) -> Self {
         Self {
             connections: Arc::clone(connections),
@@ -131,6 +144,8 @@ impl Front {
             cluster_name: cluster_name.into(),
             amqp,
             http,
+            plugins: registry.plugins().collect(),
+            plugin_routes: registry.http_routes().to_vec(),
         }
     }
 }
@@ -175,6 +190,10 @@ impl Clients for Front {
 
     fn cluster_name(&self) -> &str {
         &self.cluster_name
+    }
+
+    fn plugins(&self) -> Vec<&'static str> {
+        self.plugins.clone()
     }
 
     fn alarm(&self) -> Option<String> {

@@ -4,17 +4,22 @@
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use leveret_broker::{Broker, BrokerConfig, exchange::ExchangeTypes};
+use leveret_broker::{
+    Broker, BrokerConfig,
+    exchange::ExchangeTypes,
+    plugin::{Plugin, RegisterError},
+};
 use leveret_store::{Options, Store, SyncMode};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     alarms::{self, Thresholds},
-    config::{Config, MANAGEMENT, Sync},
+    config::{Config, Sync},
     connection::{Room, Shared, Timings, Tuning},
     listener,
     management::{self, Front},
+    plugins::Plugins,
     registry::Connections,
     relief,
     session::Limits,
@@ -65,6 +70,17 @@ pub enum ServerError {
         /// Why.
         reason: Arc<str>,
     },
+    /// Two plugins want the same name.
+    #[error("plugins: {0}")]
+    Register(#[from] RegisterError),
+    /// A plugin cannot begin.
+    #[error("plugin {name}: {reason}")]
+    Plugin {
+        /// Which.
+        name: &'static str,
+        /// Why.
+        reason: Box<dyn std::error::Error + Send + std::marker::Sync>,
+    },
     /// A part of the server panicked.
     #[error("internal error: {0}")]
     Internal(String),
@@ -92,6 +108,7 @@ pub struct Server {
     /// Connections still there are dropped.
     cut_off: CancellationToken,
     connection_tasks: TaskTracker,
+    plugins: Plugins,
     /// Ended with the server.
     watchers: JoinSet<()>,
     store_failed: oneshot::Receiver<Arc<str>>,
@@ -101,8 +118,8 @@ pub struct Server {
 ///
 /// # Errors
 /// Where the server cannot start, or the store fails while it serves.
-pub async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-    let mut server = Server::start(config).await?;
+pub async fn run(config: Config, plugins: Plugins, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
+    let mut server = Server::start(config, plugins).await?;
     let failure = tokio::select! {
         () = shutdown => None,
         Ok(reason) = &mut server.store_failed => Some(reason),
@@ -126,18 +143,21 @@ impl Server {
     ///
     /// # Errors
     /// Where one of these fails; what was begun is taken back.
-    pub async fn start(config: Config) -> Result<Self, ServerError> {
+    pub async fn start(config: Config, plugins: Plugins) -> Result<Self, ServerError> {
+        let plugins = plugins.enabled(&config.plugins.enabled);
+        let registry = plugins.register()?;
         // The address first: a second server on this machine should hear of the port, not of the store's lock.
         let (listener, amqp_address) = listen(&config.amqp.bind, "amqp.bind").await?;
         let http = listen_http(&config).await?;
         let http_address = http.as_ref().map(|(_, address)| *address);
-        let (broker, store_failed) = open_broker(&config).await?;
+        let (broker, store_failed) = open_broker(&config, registry.exchange_types().clone()).await?;
+        start_plugins(&plugins, &broker)?;
         let connections = Arc::new(Connections::default());
         let shared = Arc::new(shared(&config, &broker, &connections));
         let (stop, cut_off) = (CancellationToken::new(), CancellationToken::new());
         let connection_tasks = TaskTracker::new();
-        if has_management(&config) {
-            let front = Front::new(&connections, &config.cluster_name, amqp_address, http_address);
+        if management::is_enabled(&config) {
+            let front = Front::new(&connections, &config.cluster_name, amqp_address, http_address, &registry);
             let http = http.map(|(listener, _)| listener);
             let connection_max = config.http.connection_max();
             management::serve(&broker, front, http, connection_max, &config.data_dir, &connection_tasks, &stop)
@@ -156,6 +176,7 @@ impl Server {
             stop,
             cut_off,
             connection_tasks,
+            plugins,
             watchers,
             store_failed,
         })
@@ -193,6 +214,7 @@ impl Server {
         self.cut_off.cancel();
         self.connection_tasks.close();
         self.connection_tasks.wait().await;
+        self.plugins.iter().for_each(Plugin::stop);
         let broker = self.broker;
         let closed = tokio::task::spawn_blocking(move || {
             broker.shutdown();
@@ -219,18 +241,28 @@ async fn listen(address: &str, key: &'static str) -> Result<(TcpListener, Socket
 }
 
 async fn listen_http(config: &Config) -> Result<Option<(TcpListener, SocketAddr)>, ServerError> {
-    if config.http.bind.is_empty() || !has_management(config) {
+    if config.http.bind.is_empty() || !management::is_enabled(config) {
         return Ok(None);
     }
     listen(&config.http.bind, "http.bind").await.map(Some)
 }
 
-fn has_management(config: &Config) -> bool {
-    config.plugins.enabled.iter().any(|name| name == MANAGEMENT)
+/// Has plugins begin; where one cannot, those before it end again.
+fn start_plugins(plugins: &Plugins, broker: &Arc<Broker>) -> Result<(), ServerError> {
+    for (index, plugin) in plugins.iter().enumerate() {
+        if let Err(reason) = plugin.start(broker) {
+            plugins.iter().take(index).for_each(Plugin::stop);
+            return Err(ServerError::Plugin { name: plugin.name(), reason });
+        }
+    }
+    Ok(())
 }
 
 /// Opens store and broker on a thread that may block.
-async fn open_broker(config: &Config) -> Result<(Arc<Broker>, oneshot::Receiver<Arc<str>>), ServerError> {
+async fn open_broker(
+    config: &Config,
+    exchange_types: ExchangeTypes,
+) -> Result<(Arc<Broker>, oneshot::Receiver<Arc<str>>), ServerError> {
     let folder = config.data_dir.clone();
     let store = &config.store;
     let options = Options {
@@ -254,7 +286,7 @@ async fn open_broker(config: &Config) -> Result<(Arc<Broker>, oneshot::Receiver<
             // Nobody listens any more once the server has stopped.
             let _ = sender.send(reason);
         });
-        Broker::open(store, &broker_config, ExchangeTypes::default()).map_err(ServerError::from)
+        Broker::open(store, &broker_config, exchange_types).map_err(ServerError::from)
     });
     match opened.await {
         Ok(broker) => Ok((broker?, store_failed)),

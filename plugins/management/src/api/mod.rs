@@ -9,6 +9,7 @@ mod limits;
 mod messages;
 mod overview;
 mod permissions;
+mod plugins;
 mod policies;
 mod queues;
 mod users;
@@ -20,6 +21,7 @@ use axum::{
     http::{Request, StatusCode, Uri},
     middleware::map_request,
 };
+use leveret_broker::plugin::HttpRoute;
 use serde_json::{Value, json};
 
 use crate::{Api, error::ApiError};
@@ -31,9 +33,12 @@ const BODY_BYTES_MAX: usize = 64 << 20;
 type Answer = Result<Json<Value>, ApiError>;
 
 /// The whole API, under `/api`. What is not there is a 404 in JSON. A slash at the end means nothing, as in RabbitMQ.
-pub(crate) fn router(api: Api) -> Router {
+pub(crate) fn router(api: Api, plugins: &[HttpRoute]) -> Router {
     let routes = Router::new()
-        .nest("/api", routes())
+        .nest(
+            "/api",
+            routes().merge(plugins::routes(plugins)).method_not_allowed_fallback(async || ApiError::MethodNotAllowed),
+        )
         .fallback(not_found)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(api);
@@ -56,7 +61,6 @@ fn routes() -> Router<Api> {
         .merge(policies::routes())
         .merge(limits::routes())
         .merge(definitions::routes())
-        .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
 }
 
 async fn without_slash_at_the_end<B>(mut request: Request<B>) -> Request<B> {

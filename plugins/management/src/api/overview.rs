@@ -83,7 +83,7 @@ fn node_of(api: &Api) -> Value {
             { "name": "AMQPLAIN", "enabled": true },
         ],
         "applications": [{ "name": "leveret", "version": env!("CARGO_PKG_VERSION") }],
-        "enabled_plugins": ["management"],
+        "enabled_plugins": api.clients.plugins(),
         "contexts": contexts(api),
         "rates_mode": "none",
     })

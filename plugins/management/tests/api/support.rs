@@ -63,6 +63,10 @@ impl Clients for FakeClients {
         "hares"
     }
 
+    fn plugins(&self) -> Vec<&'static str> {
+        vec!["management"]
+    }
+
     fn alarm(&self) -> Option<String> {
         None
     }
@@ -106,7 +110,7 @@ impl Api {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(serve(listener, router(Arc::clone(&broker), shown, door), stopped));
+        let serving = tokio::spawn(serve(listener, router(Arc::clone(&broker), shown, door, &[]), stopped));
         Self { address, broker, clients, stop, serving, _folder: None }
     }
 

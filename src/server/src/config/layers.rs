@@ -21,6 +21,8 @@ pub struct Sources {
     pub environment: Vec<Setting>,
     /// From the command line.
     pub flags: Vec<Setting>,
+    /// The names that `plugins.enabled` may have; any, where nobody says.
+    pub plugins: Option<Vec<&'static str>>,
 }
 
 /// The configuration that the sources make.
@@ -38,6 +40,9 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
     }
     let config: Config = layers.extract().map_err(|error| ConfigError::from_figment(&layers, &error))?;
     limits::check(&config, &layers)?;
+    if let Some(names) = &sources.plugins {
+        limits::check_plugins(&config, names, &layers)?;
+    }
     Ok(config)
 }
 

@@ -4,6 +4,7 @@ use figment::Figment;
 use leveret_amqp::FRAME_MIN_SIZE;
 
 use super::{Config, ConfigError};
+use crate::plugins::ALL;
 
 /// A frame's length is 32 bits wide, but nobody's client allocates more than this.
 const FRAME_MAX_MAX: u32 = 1 << 30;
@@ -79,16 +80,17 @@ pub(super) fn check(config: &Config, layers: &Figment) -> Result<(), ConfigError
         &format!("from {WRITE_BUFFER_BYTES_MIN} to {WRITE_BUFFER_BYTES_MAX}"),
     )?;
     require(config.store.wal_bytes >= WAL_BYTES_MIN, "store.wal_bytes", &format!("{WAL_BYTES_MIN} or more"))?;
-    require(
-        config.plugins.enabled.iter().all(|name| PLUGINS.contains(&name.as_str())),
-        "plugins.enabled",
-        &format!("a list of names out of {PLUGINS:?}"),
-    )?;
     require(is_log_level(&config.log.level), "log.level", LEVELS)
 }
 
-/// The plugins compiled in.
-const PLUGINS: &[&str] = &[super::MANAGEMENT];
+/// Checks that the plugins to be used are there.
+pub(super) fn check_plugins(config: &Config, names: &[&str], layers: &Figment) -> Result<(), ConfigError> {
+    let is_known = |name: &String| name == ALL || names.contains(&name.as_str());
+    if config.plugins.enabled.iter().all(is_known) {
+        return Ok(());
+    }
+    Err(ConfigError::value(layers, "plugins.enabled", format!("[\"{ALL}\"] or a list of names out of {names:?}")))
+}
 
 const ADDRESS: &str = "HOST:PORT, such as \"127.0.0.1:5672\" or \"[::]:5672\"";
 const LEVELS: &str =

@@ -18,14 +18,13 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::plugins;
+
 pub use self::{
     error::ConfigError,
     layers::{DEFAULT_FILE, Sources, load},
     setting::Setting,
 };
-
-/// The name of the management plugin in `plugins.enabled`.
-pub const MANAGEMENT: &str = "management";
 
 /// The whole configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -160,7 +159,7 @@ pub enum LogFormat {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plugins {
-    /// Their names.
+    /// Their names; `all` is every one there is.
     pub enabled: Vec<String>,
 }
 
@@ -249,6 +248,6 @@ impl Default for Log {
 
 impl Default for Plugins {
     fn default() -> Self {
-        Self { enabled: vec![MANAGEMENT.into()] }
+        Self { enabled: vec![plugins::ALL.into()] }
     }
 }

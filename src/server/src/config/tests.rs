@@ -15,7 +15,13 @@ fn with_file(text: &str) -> Result<Config, ConfigError> {
 
 fn with_environment(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let owned = variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-    load(&Sources { file: Some(FILE.into()), environment: Setting::from_environment(owned), ..Sources::default() })
+    let plugins = Some(vec!["management", "random-exchange"]);
+    load(&Sources {
+        file: Some(FILE.into()),
+        environment: Setting::from_environment(owned),
+        plugins,
+        ..Sources::default()
+    })
 }
 
 /// All leaf keys, such as `amqp.bind`.
@@ -63,6 +69,7 @@ fn layers_win_in_order() {
             environment.into_iter().chain([("LEVERET_AMQP__BIND".into(), "h:1".into())]),
         ),
         flags: vec![Setting::flag("--amqp-bind", "amqp.bind", "[::1]:2")],
+        plugins: None,
     })
     .unwrap();
     assert_eq!(config.data_dir, PathBuf::from("from-file"));
@@ -126,7 +133,7 @@ fn a_wrong_value_is_named_with_its_key_and_what_is_allowed() {
     assert_eq!(
         message("LEVERET_PLUGINS__ENABLED", "management,mqtt"),
         "plugins.enabled = [\"management\", \"mqtt\"] (environment variable LEVERET_PLUGINS__ENABLED): \
-         must be a list of names out of [\"management\"]"
+         must be [\"all\"] or a list of names out of [\"management\", \"random-exchange\"]"
     );
     assert!(message("LEVERET_AMQP", "5").starts_with("amqp = \"5\""));
 }

@@ -286,9 +286,7 @@ fn socket(options: &Options) -> Result<PathBuf, Error> {
 
 /// Where the server itself would look.
 fn sources() -> Sources {
-    let variables =
-        std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)));
-    Sources { environment: Setting::from_environment(variables), ..Sources::default() }
+    Sources { environment: Setting::from_environment(crate::cli::environment()), ..Sources::default() }
 }
 
 #[cfg(test)]

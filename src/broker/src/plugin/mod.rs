@@ -1,0 +1,44 @@
+//! The seam: what a plugin is, and what it may add to a broker.
+//!
+//! A plugin says what it adds before the broker opens ([`Plugin::register`]) and may begin work of its own once the
+//! broker is there ([`Plugin::start`]). Which plugins there are is one explicit list, given to whoever composes a server.
+//! What nobody registered costs nothing: the registry is only read while the server is put together.
+//!
+//! Not taken: libraries loaded at run time (Rust has no stable binary interface, and a plugin could do what it likes
+//! anyway), and lists that fill themselves before `main` (what a server consists of should be seen in one place).
+
+mod http;
+mod registry;
+
+use std::{error::Error, sync::Arc};
+
+pub use http::{HttpCaller, HttpError, HttpHandler, HttpMethod, HttpRequest, HttpResponse, HttpRoute};
+pub use registry::{RegisterError, Registry};
+
+use crate::Broker;
+
+/// Something that can be added to a broker, or left out.
+pub trait Plugin: Send + Sync {
+    /// Its name in `plugins.enabled`, such as `consistent-hash-exchange`.
+    fn name(&self) -> &'static str;
+
+    /// What it is for, in a line.
+    fn description(&self) -> &'static str;
+
+    /// Adds what it has to a broker that is about to be opened.
+    ///
+    /// # Errors
+    /// Where a name is taken: that stops the start.
+    fn register(&self, registry: &mut Registry) -> Result<(), RegisterError>;
+
+    /// Begins what it does by itself. The broker has recovered what was stored; clients cannot connect yet.
+    ///
+    /// # Errors
+    /// Whatever makes it useless to go on: that stops the start.
+    fn start(&self, _broker: &Arc<Broker>) -> Result<(), Box<dyn Error + Send + Sync>> {
+        Ok(())
+    }
+
+    /// Ends what [`Self::start`] began. Clients are gone; the broker still takes changes.
+    fn stop(&self) {}
+}

@@ -1,0 +1,74 @@
+//! The plugins of this binary: one explicit list.
+//!
+//! A Cargo feature puts a plugin on the list, `plugins.enabled` switches it on. A binary of one's own with further plugins
+//! is [`cli::run`](crate::cli::run) with a longer list; `examples/custom_exchange` is one.
+
+mod command;
+
+use std::fmt;
+
+use leveret_broker::plugin::{Plugin, RegisterError, Registry};
+
+pub use command::{Failure, Options, run};
+
+/// In `plugins.enabled`: every plugin there is.
+pub const ALL: &str = "all";
+
+/// Plugins that a server may use.
+#[derive(Default)]
+pub struct Plugins(Vec<Box<dyn Plugin>>);
+
+impl Plugins {
+    /// Those that Leveret brings along and this build has.
+    #[must_use]
+    pub fn compiled_in() -> Self {
+        Self(vec![
+            #[cfg(feature = "management")]
+            Box::new(leveret_management::Management),
+        ])
+    }
+
+    /// One more.
+    #[must_use]
+    pub fn with(mut self, plugin: impl Plugin + 'static) -> Self {
+        self.0.push(Box::new(plugin));
+        self
+    }
+
+    /// Their names, in order.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        self.0.iter().map(|plugin| plugin.name()).collect()
+    }
+
+    /// The plugins, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &dyn Plugin> {
+        self.0.iter().map(|plugin| &**plugin)
+    }
+
+    /// Those that `enabled` names.
+    #[must_use]
+    pub fn enabled(self, enabled: &[String]) -> Self {
+        Self(self.0.into_iter().filter(|plugin| is_enabled(plugin.name(), enabled)).collect())
+    }
+
+    /// What they add.
+    ///
+    /// # Errors
+    /// Where two of them have a name in common.
+    pub fn register(&self) -> Result<Registry, RegisterError> {
+        Registry::of(self.iter())
+    }
+}
+
+/// Whether a plugin is switched on.
+#[must_use]
+pub fn is_enabled(name: &str, enabled: &[String]) -> bool {
+    enabled.iter().any(|one| one == name || one == ALL)
+}
+
+impl fmt::Debug for Plugins {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_list().entries(self.names()).finish()
+    }
+}
