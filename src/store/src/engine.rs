@@ -6,9 +6,13 @@
 
 use crate::chunk::{self, StoredChunk};
 use crate::error::StoreError;
-use crate::keys::{Family, chunk_key, due_key, end_of, log_key};
+use crate::keys::{Family, chunk_key, due_key, end_of, label_key, log_key, timeline_key};
 use crate::log::{LogId, LogState};
+use crate::timeline;
 use crate::writes::{Change, Writes};
+
+/// Looks at a key and its value; whether it wants more.
+pub(crate) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<bool, StoreError> + 'a;
 
 /// Key and value of a catalogue record.
 pub type CatalogueRecord = (Vec<u8>, Vec<u8>);
@@ -31,6 +35,10 @@ pub(crate) trait Engine: Send + Sync {
 
     /// See [`Store::read_due`](crate::Store::read_due).
     fn due(&self, log: LogId, from: (u64, u64), until_ms: u64, limit: usize) -> Result<Vec<(u64, u64)>, StoreError>;
+
+    /// Gives `visit` what timelines have from one key up to, but without, another, in order, until it says that it has
+    /// enough.
+    fn scan_timeline(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
     /// The counters of all logs, in the order of queue and level.
     fn logs(&self) -> Result<Vec<(LogId, LogState)>, StoreError>;
@@ -94,6 +102,18 @@ pub(crate) fn encode(change: &Change, batch: &mut impl Batch) {
         Change::DeleteTransientQueue { queue } => {
             delete_prefix(batch, &[Family::Transient], &queue.to_be_bytes());
         }
+        Change::PutTimeline { timeline, slot, records, index } => {
+            let value = timeline::encode(records.record(*index as usize));
+            batch.put(Family::Timeline, &timeline_key(*timeline, *slot), value);
+        }
+        Change::DeleteTimeline { timeline, slot } => batch.delete(Family::Timeline, &timeline_key(*timeline, *slot)),
+        Change::PutLabel { timeline, label, slot } => {
+            batch.put(Family::Timeline, &label_key(*timeline, *label, *slot), Vec::new());
+        }
+        Change::DeleteLabel { timeline, label, slot } => {
+            batch.delete(Family::Timeline, &label_key(*timeline, *label, *slot));
+        }
+        Change::DropTimeline { timeline } => delete_prefix(batch, &Family::OF_TIMELINES, &timeline.to_be_bytes()),
         Change::PutLog { log, state } => batch.put(Family::Logs, &log_key(*log), state.encode()),
         Change::DeleteLog { log } => delete_prefix(batch, &Family::OF_LOGS, &log_key(*log)),
         Change::DeleteQueue { queue } => delete_prefix(batch, &Family::OF_QUEUES, &queue.to_be_bytes()),

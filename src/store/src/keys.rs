@@ -5,6 +5,7 @@
 
 use crate::error::StoreError;
 use crate::log::LogId;
+use crate::timeline::Slot;
 
 /// A kind of value, kept apart from the others by the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,15 +15,20 @@ pub(crate) enum Family {
     Marks,
     Logs,
     Due,
+    /// Records of timelines, and their labels.
+    Timeline,
     /// Chunks of transient messages; in a database of its own.
     Transient,
 }
 
 impl Family {
     /// Those of the database that outlives the process.
-    pub(crate) const ALL: [Self; 5] = [Self::Catalogue, Self::Chunks, Self::Marks, Self::Logs, Self::Due];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Catalogue, Self::Chunks, Self::Marks, Self::Logs, Self::Due, Self::Timeline];
     /// The families whose keys begin with a queue's number.
     pub(crate) const OF_QUEUES: [Self; 4] = [Self::Chunks, Self::Marks, Self::Logs, Self::Due];
+    /// The families whose keys begin with a timeline's number. Queues and timelines are numbered together.
+    pub(crate) const OF_TIMELINES: [Self; 2] = [Self::Logs, Self::Timeline];
     /// The families that hold the contents of a log.
     pub(crate) const OF_LOGS: [Self; 3] = [Self::Chunks, Self::Marks, Self::Due];
 
@@ -33,6 +39,7 @@ impl Family {
             Self::Marks => "marks",
             Self::Logs => "logs",
             Self::Due => "due",
+            Self::Timeline => "timeline",
             Self::Transient => "transient",
         }
     }
@@ -109,6 +116,50 @@ pub(crate) fn parse_due_key(key: &[u8]) -> Result<(u64, u64), StoreError> {
     Ok((last_number(Family::Due, &key[..17], 17)?, first_seq))
 }
 
+/// The byte behind a timeline's number: of records, and of labels.
+const RECORD: u8 = 0;
+const LABEL: u8 = 1;
+
+/// `timeline | 0 | due_ms | seq`: of a record.
+pub(crate) fn timeline_key(timeline: u64, slot: Slot) -> [u8; 25] {
+    due_key(LogId { queue: timeline, level: RECORD }, slot.due_ms, slot.seq)
+}
+
+/// The end of a timeline's records before `until`; of all of them, where that is the last slot there is.
+pub(crate) fn end_of_timeline(timeline: u64, until: Slot) -> Vec<u8> {
+    match until {
+        Slot::MAX => end_of(&log_key(LogId { queue: timeline, level: RECORD })),
+        until => timeline_key(timeline, until).to_vec(),
+    }
+}
+
+/// `timeline | 1 | label`: what the keys of a label begin with.
+pub(crate) fn label_prefix(timeline: u64, label: u64) -> [u8; 17] {
+    chunk_key(LogId { queue: timeline, level: LABEL }, label)
+}
+
+/// `timeline | 1 | label | due_ms | seq`.
+pub(crate) fn label_key(timeline: u64, label: u64, slot: Slot) -> [u8; 33] {
+    let mut key = [0; 33];
+    key[..17].copy_from_slice(&label_prefix(timeline, label));
+    key[17..25].copy_from_slice(&slot.due_ms.to_be_bytes());
+    key[25..].copy_from_slice(&slot.seq.to_be_bytes());
+    key
+}
+
+pub(crate) fn parse_timeline_key(key: &[u8]) -> Result<Slot, StoreError> {
+    slot_at_end(key, 25)
+}
+
+pub(crate) fn parse_label_key(key: &[u8]) -> Result<Slot, StoreError> {
+    slot_at_end(key, 33)
+}
+
+fn slot_at_end(key: &[u8], length: usize) -> Result<Slot, StoreError> {
+    let seq = last_number(Family::Timeline, key, length)?;
+    Ok(Slot { due_ms: last_number(Family::Timeline, &key[..length - 8], length - 8)?, seq })
+}
+
 pub(crate) fn hexadecimal(key: &[u8]) -> String {
     use std::fmt::Write;
     key.iter().fold(String::new(), |mut text, byte| {
@@ -141,6 +192,10 @@ mod tests {
         assert_eq!(parse_due_key(&due_key(log, 1 << 40, 77)).unwrap(), (1 << 40, 77));
         assert_eq!(last_number(Family::Chunks, &chunk_key(log, 3), 17).unwrap(), 3);
         assert!(last_number(Family::Chunks, &[1; 16], 17).is_err());
+        let slot = Slot { due_ms: 1 << 50, seq: 3 };
+        assert_eq!(parse_timeline_key(&timeline_key(9, slot)).unwrap(), slot);
+        assert_eq!(parse_label_key(&label_key(9, 1 << 60, slot)).unwrap(), slot);
+        assert!(parse_timeline_key(&[0; 33]).is_err() && parse_label_key(&[0; 25]).is_err());
         assert!(parse_due_key(&[0; 3]).is_err());
         assert!(parse_log_key(&[0; 8]).is_err());
     }

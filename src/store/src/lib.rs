@@ -5,6 +5,7 @@
 //! the engine can change without its users noticing.
 //!
 //! * [`Records`], [`Piece`], [`Marks`], [`LogState`]: the data, and [`StoredChunk`] how it comes back;
+//! * [`Slot`], [`TimelinePage`]: records that wait for their time;
 //! * [`Writes`]: what one commit changes, collected under the gate and encoded after it;
 //! * [`Turn`], [`Source`]: how the broker's parts take part in a commit (module [`commit`]);
 //! * [`Store`]: opening, reading, closing;
@@ -39,6 +40,7 @@ mod space;
 mod stall;
 mod statistics;
 mod store;
+mod timeline;
 mod transient;
 mod tuning;
 mod wal;
@@ -55,6 +57,7 @@ pub use records::{Records, RecordsBuilder};
 pub use room::disk_free_bytes;
 pub use statistics::Statistics;
 pub use store::Store;
+pub use timeline::{Slot, TimelinePage};
 pub use writes::Writes;
 
 #[cfg(fuzzing)]

@@ -4,7 +4,7 @@ use rocksdb::{DB, DBPinnableSlice, DBRawIterator, ErrorKind, ReadOptions, Snapsh
 
 use crate::chunk::{self, StoredChunk};
 use crate::codec::DecodeError;
-use crate::engine::CatalogueRecord;
+use crate::engine::{CatalogueRecord, Visit};
 use crate::error::StoreError;
 use crate::keys::{
     Family, chunk_key, due_key, end_of, end_of_due, hexadecimal, last_number, log_key, parse_due_key, parse_log_key,
@@ -46,6 +46,21 @@ impl Rocks {
         }
         entries.status().map_err(|error| engine_error("reading due times", &error))?;
         Ok(found)
+    }
+
+    pub(crate) fn read_timeline(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(to);
+        options.fill_cache(false);
+        let mut entries = self.db.raw_iterator_cf_opt(self.family(Family::Timeline), options);
+        entries.seek(from);
+        while let Some((key, value)) = entries.item() {
+            if !visit(key, value)? {
+                return Ok(());
+            }
+            entries.next();
+        }
+        entries.status().map_err(|error| engine_error("reading a timeline", &error))
     }
 
     pub(crate) fn read_logs(&self) -> Result<Vec<(LogId, LogState)>, StoreError> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use rocksdb::{ColumnFamily, DB, FlushOptions, WriteBatch, WriteOptions};
 
 use crate::chunk::StoredChunk;
-use crate::engine::{Batch, CatalogueRecord, Engine, encode};
+use crate::engine::{Batch, CatalogueRecord, Engine, Visit, encode};
 use crate::error::StoreError;
 use crate::keys::Family;
 use crate::large::{Early, UNFINISHED_KEY};
@@ -177,6 +177,10 @@ impl Engine for Rocks {
 
     fn due(&self, log: LogId, from: (u64, u64), until_ms: u64, limit: usize) -> Result<Vec<(u64, u64)>, StoreError> {
         self.read_due(log, from, until_ms, limit)
+    }
+
+    fn scan_timeline(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.read_timeline(from, to, visit)
     }
 
     fn logs(&self) -> Result<Vec<(LogId, LogState)>, StoreError> {

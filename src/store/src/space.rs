@@ -28,7 +28,7 @@ const DEAD_BYTES_MIN: u64 = 32 << 20;
 const RECORD_BYTES: u64 = 64;
 
 /// The families that queues fill and empty.
-const FAMILIES: [Family; 3] = [Family::Chunks, Family::Marks, Family::Due];
+const FAMILIES: [Family; 4] = [Family::Chunks, Family::Marks, Family::Due, Family::Timeline];
 
 /// The thread that looks after it; ended when this is dropped.
 pub(crate) struct Sweeper {

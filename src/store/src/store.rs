@@ -15,9 +15,11 @@ use crate::engine::{CatalogueRecord, Engine};
 use crate::error::{CommitError, StoreError};
 use crate::log::{LogId, LogState};
 use crate::options::Options;
+use crate::records::Records;
 use crate::rocks::Rocks;
 use crate::space::Sweeper;
 use crate::statistics::Statistics;
+use crate::timeline::{self, Slot, TimelinePage};
 
 /// An open store. Reads see what has been committed; changes go through [`turn`](Self::turn).
 ///
@@ -98,6 +100,40 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<(u64, u64)>, StoreError> {
         self.core.engine.due(log, from, until_ms, limit)
+    }
+
+    /// Records of a timeline from one slot up to, but without, another ([`Slot::MAX`]: to the end), soonest first: as many
+    /// as fit into the bounds, but at least one if there is any. Who knows that nothing before `from` is left should say
+    /// so: otherwise each call steps over what was deleted there.
+    ///
+    /// # Errors
+    /// When the engine fails or a record is damaged.
+    pub fn read_timeline(
+        &self,
+        timeline: u64,
+        from: Slot,
+        until: Slot,
+        count_max: usize,
+        bytes_max: usize,
+    ) -> Result<TimelinePage, StoreError> {
+        timeline::read(&*self.core.engine, timeline, from, until, count_max, bytes_max)
+    }
+
+    /// The record of a timeline at a slot.
+    ///
+    /// # Errors
+    /// When the engine fails or the record is damaged.
+    pub fn read_slot(&self, timeline: u64, slot: Slot) -> Result<Option<Records>, StoreError> {
+        let page = self.read_timeline(timeline, slot, slot.next(), 1, usize::MAX)?;
+        Ok((!page.slots.is_empty()).then_some(page.records))
+    }
+
+    /// Where the records of a timeline stand that have a label, soonest first, at most `count_max`.
+    ///
+    /// # Errors
+    /// When the engine fails or a key is damaged.
+    pub fn read_label(&self, timeline: u64, label: u64, count_max: usize) -> Result<Vec<Slot>, StoreError> {
+        timeline::read_label(&*self.core.engine, timeline, label, count_max)
     }
 
     /// Begins a turn. Waits only while a commit is being cut.

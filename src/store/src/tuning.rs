@@ -82,8 +82,11 @@ fn compact_deleted(settings: &mut Settings) {
 }
 
 fn family_settings(family: Family, options: &Options, cache: &Cache) -> Settings {
-    let mut settings = if family == Family::Chunks { chunks(options, cache) } else { small(cache) };
-    if matches!(family, Family::Chunks | Family::Marks | Family::Due) {
+    let mut settings = match family {
+        Family::Chunks | Family::Timeline => chunks(options, cache),
+        _ => small(cache),
+    };
+    if matches!(family, Family::Chunks | Family::Marks | Family::Due | Family::Timeline) {
         compact_deleted(&mut settings);
     }
     settings

@@ -3,6 +3,8 @@
 //! Filled under the gate, so it only takes references; encoding and writing happen after the gate is open again.
 
 use crate::log::{LogId, LogState, Marks, Piece};
+use crate::records::Records;
+use crate::timeline::Slot;
 
 /// An ordered list of changes: a later one wins over an earlier one of the same thing.
 #[derive(Debug, Default)]
@@ -23,6 +25,11 @@ pub(crate) enum Change {
     PutMarks { log: LogId, first_seq: u64, marks: Marks },
     PutDue { log: LogId, due_ms: u64, first_seq: u64 },
     DeleteDue { log: LogId, due_ms: u64, first_seq: u64 },
+    PutTimeline { timeline: u64, slot: Slot, records: Records, index: u32 },
+    DeleteTimeline { timeline: u64, slot: Slot },
+    PutLabel { timeline: u64, label: u64, slot: Slot },
+    DeleteLabel { timeline: u64, label: u64, slot: Slot },
+    DropTimeline { timeline: u64 },
     PutLog { log: LogId, state: LogState },
     DeleteLog { log: LogId },
     DeleteQueue { queue: u64 },
@@ -97,6 +104,32 @@ impl Writes {
     /// Takes back what [`put_due`](Self::put_due) noted.
     pub fn delete_due(&mut self, log: LogId, due_ms: u64, first_seq: u64) {
         self.changes.push(Change::DeleteDue { log, due_ms, first_seq });
+    }
+
+    /// Stores a record of a timeline: the one at `index` of `records`.
+    pub fn put_timeline(&mut self, timeline: u64, slot: Slot, records: Records, index: u32) {
+        self.needs_sync = true;
+        self.changes.push(Change::PutTimeline { timeline, slot, records, index });
+    }
+
+    /// Deletes a record of a timeline; its labels are the caller's.
+    pub fn delete_timeline(&mut self, timeline: u64, slot: Slot) {
+        self.changes.push(Change::DeleteTimeline { timeline, slot });
+    }
+
+    /// Has a record of a timeline found by a label. Several records may have the same.
+    pub fn put_label(&mut self, timeline: u64, label: u64, slot: Slot) {
+        self.changes.push(Change::PutLabel { timeline, label, slot });
+    }
+
+    /// Takes back what [`put_label`](Self::put_label) noted.
+    pub fn delete_label(&mut self, timeline: u64, label: u64, slot: Slot) {
+        self.changes.push(Change::DeleteLabel { timeline, label, slot });
+    }
+
+    /// Deletes all of a timeline, its counters among it.
+    pub fn drop_timeline(&mut self, timeline: u64) {
+        self.changes.push(Change::DropTimeline { timeline });
     }
 
     /// Replaces the counters of a log.

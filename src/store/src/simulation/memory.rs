@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::disk::{Disk, Values, Write};
 use crate::chunk::{self, StoredChunk};
-use crate::engine::{CatalogueRecord, Engine, encode};
+use crate::engine::{CatalogueRecord, Engine, Visit, encode};
 use crate::error::StoreError;
 use crate::keys::{Family, chunk_key, due_key, end_of, end_of_due, last_number, log_key, parse_due_key, parse_log_key};
 use crate::large::{Early, take_back};
@@ -77,6 +77,20 @@ impl Engine for Memory {
                 .take(limit)
                 .map(|(key, _)| parse_due_key(key))
                 .collect()
+        })
+    }
+
+    fn scan_timeline(&self, from: &[u8], to: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        if from >= to {
+            return Ok(());
+        }
+        self.disk.read(Family::Timeline, |timeline| {
+            for (key, value) in timeline.range(from.to_vec()..to.to_vec()) {
+                if !visit(key, value)? {
+                    break;
+                }
+            }
+            Ok(())
         })
     }
 

@@ -14,4 +14,5 @@ mod reading;
 mod settling;
 mod space;
 mod support;
+mod timelines;
 mod unfinished;

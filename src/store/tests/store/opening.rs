@@ -100,7 +100,7 @@ fn a_newer_format_is_named() {
     drop(open(&directory));
     let mut settings = rocksdb::Options::default();
     settings.create_missing_column_families(true);
-    let names = ["default", "catalogue", "chunks", "marks", "logs", "due", "streams"];
+    let names = ["default", "catalogue", "chunks", "marks", "logs", "due", "timeline", "streams"];
     let db = rocksdb::DB::open_cf(&settings, directory.path(), names).unwrap();
     let open = || Store::open(directory.path(), &Options::default()).unwrap_err();
     db.put(b"format", 2u32.to_le_bytes()).unwrap();

@@ -1,6 +1,6 @@
 //! Reading chunks, marks and due times.
 
-use leveret_store::{LogId, LogState, Marks, StoreError, Writes};
+use leveret_store::{LogId, LogState, Marks, Slot, StoreError, Writes};
 use tempfile::TempDir;
 
 use super::support::{LOG, commit, open, piece, put, seqs};
@@ -141,7 +141,7 @@ fn damaged_values_are_errors_that_name_them() {
     let damage = |family: &str, key: &str, value: &[u8]| {
         let key: Vec<u8> =
             (0..key.len()).step_by(2).map(|place| u8::from_str_radix(&key[place..place + 2], 16).unwrap()).collect();
-        let names = ["default", "catalogue", "chunks", "marks", "logs", "due"];
+        let names = ["default", "catalogue", "chunks", "marks", "logs", "due", "timeline"];
         let db = rocksdb::DB::open_cf(&rocksdb::Options::default(), directory.path(), names).unwrap();
         db.put_cf(db.cf_handle(family).unwrap(), key, value).unwrap();
     };
@@ -159,6 +159,10 @@ fn damaged_values_are_errors_that_name_them() {
     damage("due", "000000000000000700aa", &[]);
     let found = error(open(&directory).read_due(LOG, (0, 0), u64::MAX, 1).map(drop));
     assert_eq!(found, "due has a key that is none: 000000000000000700aa");
+    let slot = "00000000000000070000000000000000010000000000000002";
+    damage("timeline", slot, &[9, 1]);
+    let found = error(open(&directory).read_timeline(7, Slot::default(), Slot::MAX, 1, 1).map(drop));
+    assert_eq!(found, format!("timeline of queue 7, level 0, key {slot} cannot be read: its version 9 is unknown"));
 }
 
 #[test]
