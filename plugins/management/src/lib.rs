@@ -27,7 +27,6 @@ use leveret_broker::{
 use serde_json::Value;
 
 pub use access::Door;
-pub use json::from_table as table_to_json;
 
 /// The RabbitMQ release whose API this is. Tools compare it with the release that introduced what they want to use.
 pub const RABBITMQ_VERSION: &str = "4.3.0";

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use divan::{Bencher, black_box};
 use leveret_amqp::{FieldTable, RawTable};
 use leveret_broker::{
-    exchange::{Binding, Destination, ExchangeTypes},
-    routing::route,
+    exchange::{Binding, Destination, ExchangeTypes, RouteInput},
+    routing::{Sender, route},
     topology::{DeclareExchange, Topology},
 };
 
@@ -49,11 +49,9 @@ fn topic(bencher: Bencher<'_, '_>, bindings: u32) {
         _ => format!("#.{number}"),
     };
     let topology = topology("topic", (0..bindings).map(|number| (pattern(number), FieldTable::new())));
-    let mut found = Vec::new();
     bencher.bench_local(|| {
-        found.clear();
-        route(&topology, "x", black_box(b"eu.6.created"), None, &mut found).unwrap();
-        found.len()
+        let input = RouteInput { routing_key: black_box(b"eu.6.created"), headers: None };
+        route(&topology, Sender::Client, "x", input, 0).unwrap().queues.len()
     });
 }
 
@@ -64,10 +62,8 @@ fn headers(bencher: Bencher<'_, '_>, bindings: u32) {
     let mut encoded = Vec::new();
     FieldTable::new().with("kind", "pdf").with("size", 5_u32).encode_contents(&mut encoded);
     let message = RawTable::new(&encoded);
-    let mut found = Vec::new();
     bencher.bench_local(|| {
-        found.clear();
-        route(&topology, "x", b"", Some(black_box(message)), &mut found).unwrap();
-        found.len()
+        let input = RouteInput { routing_key: b"", headers: Some(black_box(message)) };
+        route(&topology, Sender::Client, "x", input, 0).unwrap().queues.len()
     });
 }

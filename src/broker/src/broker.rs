@@ -23,9 +23,9 @@ use crate::{
     limits::Limits,
     memory::MessageMemory,
     policy::Policies,
-    queue::{Queue, Sizing},
+    queue::Sizing,
     recovery::{self, OpenError},
-    timers::{self, Timers},
+    timers::{self, Sleeper, Timers},
     totals::Totals,
 };
 
@@ -72,7 +72,7 @@ impl Broker {
     }
 
     /// As [`Self::open`], for a broker that does nothing by itself and knows no time: whoever opens it says what time it
-    /// is ([`Self::turn_at`]) and wakes the queues ([`Self::tick_next`]). For simulations, which also choose the `sizing`.
+    /// is ([`Self::turn_at`]) and wakes those who are due ([`Self::tick_next`]). For simulations, which also choose the `sizing`.
     ///
     /// # Errors
     /// Where the catalogue or a queue's log cannot be read.
@@ -114,15 +114,15 @@ impl Broker {
         Turn::new(self, now_ms)
     }
 
-    /// Wakes the queue whose time came first, in a turn of its own; `None` where no queue is due at `now_ms`. What the
-    /// timers' thread does.
-    pub fn tick_next(&self, now_ms: u64) -> Option<Arc<Queue>> {
-        let queue = self.timers.pop_due(now_ms)?;
-        queue.tick(&mut self.turn_at(now_ms));
-        Some(queue)
+    /// Wakes whose time came first, in a turn of its own; `None` where nobody is due at `now_ms`. What the timers' thread
+    /// does.
+    pub fn tick_next(&self, now_ms: u64) -> Option<Sleeper> {
+        let due = self.timers.pop_due(now_ms)?;
+        due.tick(&mut self.turn_at(now_ms));
+        Some(due)
     }
 
-    /// When the next queue wants to be woken, in milliseconds since the Unix epoch.
+    /// When the next wants to be woken, in milliseconds since the Unix epoch.
     #[must_use]
     pub fn next_tick_ms(&self) -> Option<u64> {
         self.timers.next_due_ms()
@@ -217,13 +217,15 @@ impl Broker {
         self.memory.set_alarm(is_alarm);
     }
 
-    /// Has queues that keep more than their share in memory, where it is short, let go of the rest. To be called now and
+    /// Has queues and timelines that keep more than their share in memory, where it is short, let go of the rest. To be called now and
     /// then: a queue in which nothing happens does not notice by itself.
     pub fn relieve_memory(&self) {
         let queues = self.vhosts().into_iter().flat_map(|vhost| vhost.queues());
         for queue in queues.filter(|queue| queue.memory_bytes() > self.memory.share()) {
             queue.relieve(&mut self.turn());
         }
+        let timelines = self.vhosts().into_iter().flat_map(|vhost| vhost.timelines());
+        timelines.for_each(|timeline| timeline.relieve());
     }
 
     /// Stops the timers and commits everything. Front ends must have ended before.

@@ -16,6 +16,8 @@ use crate::{
     Turn, VHost,
     message::{self, NewRecord, RecordView},
     queue::{Admission, DeadLetterReason, DeliveryRun, Queue},
+    routing::{Routed, Sender},
+    timeline::{Held, Timeline},
 };
 
 /// Messages that died together in one queue.
@@ -85,22 +87,22 @@ fn forward(
     let mut properties_raw = Vec::new();
     properties.encode(&mut properties_raw);
     let view = Properties::parse(&properties_raw)?;
-    let mut queues = vhost.route_internally(address.exchange, routing_key, &view)?;
+    let mut routed = vhost.route(Sender::Broker, address.exchange, routing_key, &view, turn.now_ms)?;
     if let Some(headers) = &properties.headers {
-        queues.retain(|queue| !is_automatic_cycle(headers, &queue.name));
+        routed.queues.retain(|queue| !is_automatic_cycle(headers, &queue.name));
     }
-    enqueue(turn, &queues, record, &address_on_wire(address.exchange, routing_key), &properties_raw);
+    enqueue(turn, &routed, record, &address_on_wire(address.exchange, routing_key), &properties_raw);
     Ok(())
 }
 
 fn enqueue(
     turn: &mut Turn<'_>,
-    queues: &[Arc<Queue>],
+    routed: &Routed<Arc<Queue>, Arc<Timeline>>,
     record: &RecordView<'_>,
     exchange_and_key: &[u8],
     properties_raw: &[u8],
 ) {
-    if queues.is_empty() {
+    if routed.queues.is_empty() && routed.held.is_empty() {
         return;
     }
     let mut builder = RecordsBuilder::new();
@@ -119,7 +121,10 @@ fn enqueue(
     );
     builder.end_record();
     let records = builder.finish();
-    for queue in queues {
+    for (timeline, due_ms) in &routed.held {
+        timeline.hold(turn, &records, [Held { index: 0, due_ms: *due_ms }], AWAITED_BY_ALL);
+    }
+    for queue in &routed.queues {
         // A queue that refuses a dead letter (reject-publish) loses it, as in RabbitMQ's at-most-once dead-lettering.
         queue.publish(turn, records.clone(), vec![0..1], Admission::Judged, AWAITED_BY_ALL);
     }
@@ -251,6 +256,7 @@ mod tests {
             properties: &Properties::parse(&properties_raw).unwrap(),
             properties_raw: &properties_raw,
             body,
+            dead_lettered: false,
         };
         publisher.publish(&mut turn, &publish, 1).unwrap();
         publisher.flush(&mut turn);

@@ -98,6 +98,13 @@ impl Error {
         Self::access_refused(format!("cannot publish to internal {}", resource("exchange", name, vhost)))
     }
 
+    /// 406: `if-unused` on an exchange that holds messages back.
+    #[must_use]
+    pub fn holds_messages(exchange: &str, vhost: &str, count: u64) -> Self {
+        let place = resource("exchange", exchange, vhost);
+        Self::precondition_failed(format!("{place} in use: {count} delayed messages wait in it"))
+    }
+
     /// 406: `if-unused` on something in use. `kind` is `queue` or `exchange`.
     #[must_use]
     pub fn in_use(kind: &str, name: &str, vhost: &str) -> Self {

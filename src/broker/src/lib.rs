@@ -8,6 +8,7 @@
 //! * [`exchange`], [`topology`], [`routing`]: what leads where;
 //! * [`queue`]: a pure state machine in a thin shell;
 //! * [`dead_letter`]: the way of those that die;
+//! * [`timeline`]: those that wait for their time;
 //! * [`access`], [`policy`], [`arguments`]: who may do what, and what a declaration means;
 //! * [`catalogue`], [`recovery`]: what survives a restart;
 //! * [`plugin`]: what can be added.
@@ -33,6 +34,7 @@ pub mod queue;
 mod recovery;
 pub mod routing;
 mod term;
+pub mod timeline;
 mod timers;
 pub mod topology;
 mod totals;
@@ -44,6 +46,7 @@ pub use claims::Claims;
 pub use error::Error;
 pub use publisher::{Publish, Publisher, Routing};
 pub use recovery::OpenError;
+pub use timers::Sleeper;
 pub use totals::Totals;
 pub use turn::Turn;
 pub use vhost::{DeclareQueue, VHost, VHostMetadata};

@@ -12,6 +12,8 @@ use leveret_store::RecordsBuilder;
 use crate::{
     Error, Turn, VHost, message,
     queue::{Admission, Queue},
+    routing::Sender,
+    timeline::{Held, Timeline},
 };
 
 /// Routes kept per publisher. Beyond it the cache is emptied: keys that repeat come back at once, keys that do not
@@ -40,20 +42,24 @@ pub struct Publish<'a> {
     pub properties_raw: &'a [u8],
     /// The whole body.
     pub body: &'a [u8],
+    /// Whether its `x-death` is this broker's own: never for what comes from a client.
+    pub dead_lettered: bool,
 }
 
 /// What became of a publish so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Routing {
-    /// Whether at least one queue takes it.
+    /// Whether at least one queue takes it, or an exchange holds it back.
     pub routed: bool,
-    /// Whether it must reach the disk: a persistent message for at least one durable queue, or any for a quorum queue.
+    /// Whether it must reach the disk: a persistent message for at least one durable queue, any for a quorum queue, and any
+    /// that is held back.
     pub durable: bool,
 }
 
 /// A source of messages with its own route cache and batch.
 pub struct Publisher {
     vhost: Arc<VHost>,
+    sender: Sender,
     generation: u64,
     routes: HashMap<Box<[u8]>, Arc<Route>, ahash::RandomState>,
     last: Option<(Box<[u8]>, Arc<Route>)>,
@@ -61,42 +67,56 @@ pub struct Publisher {
     copies: usize,
     tags: Vec<u64>,
     runs: Vec<(Arc<Route>, Range<u32>)>,
+    held: Vec<(Arc<Timeline>, Held)>,
     refused: Vec<u64>,
     admission: Admission,
 }
 
 struct Route {
     queues: Box<[Arc<Queue>]>,
+    /// Where the message is held back, and until when. Never in the cache.
+    held: Vec<(Arc<Timeline>, u64)>,
     keeps_persistent: bool,
     keeps_transient: bool,
 }
 
 impl Route {
-    fn new(queues: Vec<Arc<Queue>>) -> Self {
+    fn new(queues: Vec<Arc<Queue>>, held: Vec<(Arc<Timeline>, u64)>) -> Self {
         let any_keeps = |persistent| queues.iter().any(|queue| queue.keeps(persistent));
         let (keeps_persistent, keeps_transient) = (any_keeps(true), any_keeps(false));
-        Self { queues: queues.into_boxed_slice(), keeps_persistent, keeps_transient }
+        Self { queues: queues.into_boxed_slice(), held, keeps_persistent, keeps_transient }
     }
 
-    /// Whether one of the queues keeps a message over a restart.
+    fn is_empty(&self) -> bool {
+        self.queues.is_empty() && self.held.is_empty()
+    }
+
+    /// Whether a message reaches the disk on it.
     fn keeps(&self, persistent: bool) -> bool {
-        if persistent { self.keeps_persistent } else { self.keeps_transient }
+        !self.held.is_empty() || if persistent { self.keeps_persistent } else { self.keeps_transient }
     }
 }
 
 impl Publisher {
-    /// A publisher into `vhost`.
+    /// A publisher into `vhost`, for a client.
     #[must_use]
     pub fn new(vhost: Arc<VHost>) -> Self {
+        Self::from(Sender::Client, vhost)
+    }
+
+    /// A publisher into `vhost` for somebody else than a client.
+    pub(crate) fn from(sender: Sender, vhost: Arc<VHost>) -> Self {
         Self {
             generation: vhost.generation(),
             vhost,
+            sender,
             routes: HashMap::default(),
             last: None,
             records: RecordsBuilder::new(),
             copies: 0,
             tags: Vec::new(),
             runs: Vec::new(),
+            held: Vec::new(),
             refused: Vec::new(),
             admission: Admission::Judged,
         }
@@ -112,8 +132,8 @@ impl Publisher {
     /// # Errors
     /// What routing refuses: no such exchange, an internal exchange, a malformed CC or BCC header.
     pub fn publish(&mut self, turn: &mut Turn<'_>, publish: &Publish<'_>, tag: u64) -> Result<Routing, Error> {
-        let route = self.route(publish)?;
-        if route.queues.is_empty() {
+        let route = self.route(publish, turn.now_ms)?;
+        if route.is_empty() {
             return Ok(Routing { routed: false, durable: false });
         }
         let persistent = publish.properties.delivery_mode == Some(message::PERSISTENT);
@@ -137,26 +157,20 @@ impl Publisher {
         route: Arc<Route>,
     ) -> Result<(), Error> {
         let properties_raw = crate::routing::without_bcc(publish.properties, publish.properties_raw)?;
-        let index = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
-        message::append_record(
-            self.records.buffer(),
-            &message::NewRecord {
-                persistent,
-                dead_lettered: false,
-                priority: publish.properties.priority.unwrap_or(0),
-                timestamp_ms: turn.now_ms,
-                expiration_ms: message::expiration_ms(publish.properties)?,
-                exchange_and_key: publish.exchange_and_key,
-                properties_raw: &properties_raw,
-                body: publish.body,
-            },
-        );
-        self.records.end_record();
-        self.tags.push(tag);
-        self.copies += route.queues.len();
-        match self.runs.last_mut() {
-            Some((last, run)) if Arc::ptr_eq(last, &route) => run.end = index + 1,
-            _ => self.runs.push((route, index..index + 1)),
+        if !route.held.is_empty() {
+            // Who is meant by BCC is still needed when it is due.
+            let index = self.append_record(turn, publish, persistent, publish.properties_raw, tag)?;
+            let held =
+                route.held.iter().map(|(timeline, due_ms)| (Arc::clone(timeline), Held { index, due_ms: *due_ms }));
+            self.held.extend(held);
+        }
+        if !route.queues.is_empty() {
+            let index = self.append_record(turn, publish, persistent, &properties_raw, tag)?;
+            self.copies += route.queues.len();
+            match self.runs.last_mut() {
+                Some((last, run)) if Arc::ptr_eq(last, &route) => run.end = index + 1,
+                _ => self.runs.push((route, index..index + 1)),
+            }
         }
         if self.records.buffer().len() >= BATCH_BYTES_MAX || self.copies >= BATCH_COPIES_MAX {
             self.hand_over(turn);
@@ -164,8 +178,36 @@ impl Publisher {
         Ok(())
     }
 
+    /// Adds a record to the batch; its index.
+    fn append_record(
+        &mut self,
+        turn: &Turn<'_>,
+        publish: &Publish<'_>,
+        persistent: bool,
+        properties_raw: &[u8],
+        tag: u64,
+    ) -> Result<u32, Error> {
+        let index = u32::try_from(self.records.len()).unwrap_or(u32::MAX);
+        message::append_record(
+            self.records.buffer(),
+            &message::NewRecord {
+                persistent,
+                dead_lettered: publish.dead_lettered,
+                priority: publish.properties.priority.unwrap_or(0),
+                timestamp_ms: turn.now_ms,
+                expiration_ms: message::expiration_ms(publish.properties)?,
+                exchange_and_key: publish.exchange_and_key,
+                properties_raw,
+                body: publish.body,
+            },
+        );
+        self.records.end_record();
+        self.tags.push(tag);
+        Ok(index)
+    }
+
     fn hand_over(&mut self, turn: &mut Turn<'_>) {
-        if self.runs.is_empty() {
+        if self.records.is_empty() {
             return;
         }
         let records = self.records.finish();
@@ -176,12 +218,16 @@ impl Publisher {
                 self.refused.extend(tags);
             }
         });
+        for of_one in self.held.chunk_by(|(one, _), (other, _)| Arc::ptr_eq(one, other)) {
+            of_one[0].0.hold(turn, &records, of_one.iter().map(|(_, held)| *held), awaited_from);
+        }
         self.copies = 0;
         self.runs.clear();
+        self.held.clear();
         self.tags.clear();
     }
 
-    fn route(&mut self, publish: &Publish<'_>) -> Result<Arc<Route>, Error> {
+    fn route(&mut self, publish: &Publish<'_>, now_ms: u64) -> Result<Arc<Route>, Error> {
         self.drop_stale_routes();
         let has_keys_in_headers = crate::routing::has_carbon_copies(publish.properties);
         if !has_keys_in_headers {
@@ -193,13 +239,14 @@ impl Publisher {
                 return Ok(route);
             }
         }
-        self.resolve(publish)
+        self.resolve(publish, now_ms)
     }
 
-    fn resolve(&mut self, publish: &Publish<'_>) -> Result<Arc<Route>, Error> {
-        let (queues, cacheable) = self.vhost.route(publish.exchange, publish.routing_key, publish.properties)?;
-        let route = Arc::new(Route::new(queues));
-        if cacheable {
+    fn resolve(&mut self, publish: &Publish<'_>, now_ms: u64) -> Result<Arc<Route>, Error> {
+        let routed =
+            self.vhost.route(self.sender, publish.exchange, publish.routing_key, publish.properties, now_ms)?;
+        let route = Arc::new(Route::new(routed.queues, routed.held));
+        if routed.cacheable {
             if self.routes.len() >= CACHED_ROUTES_MAX {
                 self.routes.clear();
             }

@@ -1,7 +1,7 @@
 //! From the store back to a running broker.
 //!
-//! The catalogue comes in the order in which it can be applied: vhosts, users, policies, exchanges, queues, bindings. A
-//! queue takes its counters and nothing else, so opening takes time by queue, not by message. A record that cannot be
+//! The catalogue comes in the order in which it can be applied: vhosts, users, policies, exchanges, queues, bindings,
+//! delayed messages. A queue takes its counters and nothing else, so opening takes time by queue, not by message. A record that cannot be
 //! read stops the start: a broker that went on without it would sooner or later drop what belongs to it.
 
 use std::{collections::HashMap, sync::Arc};
@@ -11,7 +11,7 @@ use leveret_store::{LogId, LogState, StoreError};
 use crate::{
     Broker, BrokerConfig, Error, Turn, VHost, VHostMetadata,
     access::{AccessError, Permissions, User},
-    catalogue::{CatalogueError, ExchangeRecord, QueueRecord, Record},
+    catalogue::{CatalogueError, ExchangeRecord, QueueRecord, Record, TimelineRecord},
     policy::{PolicyError, PolicyRole},
     topology::DeclareExchange,
     vhost::{DeclareQueue, remember},
@@ -65,10 +65,17 @@ pub(crate) fn recover(broker: &Broker, config: &BrokerConfig, now_ms: u64) -> Re
         apply(broker, &mut turn, record, &mut logs)?;
     }
     for queue in logs.into_keys() {
-        tracing::warn!(queue, "the store holds messages of a queue that the catalogue does not know; they are removed");
-        turn.store.catalogue(|writes| writes.delete_queue(queue));
+        tracing::info!(
+            queue,
+            "removed messages of a queue that the catalogue does not know, or that an exchange held which was not durable"
+        );
+        turn.store.catalogue(|writes| {
+            writes.delete_queue(queue);
+            writes.drop_timeline(queue);
+        });
     }
     for vhost in broker.vhosts() {
+        vhost.add_missing_timelines(&turn);
         vhost.apply_policies(&mut turn);
     }
     if has_vhosts { Ok(()) } else { fill(broker, &mut turn, config) }
@@ -110,6 +117,7 @@ fn apply(broker: &Broker, turn: &mut Turn<'_>, record: Record, logs: &mut Logs) 
                 tracing::warn!(vhost = %vhost.name, "a binding in the catalogue has lost one of its ends");
             }
         }
+        Record::Timeline(record) => timeline(broker, turn, &record, logs)?,
         Record::VHostLimits(record) => broker.limits().set_vhost(&record.vhost, record.limits),
         Record::UserLimits(record) => broker.limits().set_user(&record.user, record.limits),
         Record::GlobalParameter(_) | Record::Parameter(_) => {}
@@ -144,6 +152,18 @@ fn queue(broker: &Broker, turn: &mut Turn<'_>, record: &QueueRecord, logs: &mut 
     };
     broker.queue_id_seen(record.id);
     vhost.restore_queue(turn, record.id, &declare, logs.remove(&record.id).unwrap_or_default());
+    Ok(())
+}
+
+fn timeline(broker: &Broker, turn: &Turn<'_>, record: &TimelineRecord, logs: &mut Logs) -> Result<(), OpenError> {
+    let vhost = vhost(broker, "a timeline", &record.vhost)?;
+    broker.queue_id_seen(record.id);
+    let state = logs.get(&record.id).and_then(|logs| logs.first()).map(|(_, state)| *state);
+    if vhost.restore_timeline(turn, record.id, &record.exchange, state) {
+        logs.remove(&record.id);
+    } else {
+        tracing::warn!(vhost = %vhost.name, exchange = %record.exchange, "delayed messages have lost their exchange");
+    }
     Ok(())
 }
 

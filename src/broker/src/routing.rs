@@ -2,7 +2,8 @@
 //!
 //! An exchange's router gives destinations. Here they are followed: queues are looked up, exchanges are routed through
 //! in turn, each once, and the alternate exchange takes what an exchange has no destination for. Routing keys in the
-//! headers CC and BCC count like the message's own. A queue gets a message once, however many ways lead to it.
+//! headers CC and BCC count like the message's own. A queue gets a message once, however many ways lead to it. Where an
+//! exchange holds a message back, its way ends there for now.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -17,48 +18,49 @@ use crate::{
 const CARBON_COPIES: &str = "CC";
 const BLIND_CARBON_COPIES: &str = "BCC";
 
-/// Appends the queues that a message published to `exchange` goes to. True where they depend on exchange and routing
-/// key alone, so that they may be kept for as long as the topology's generation stands still.
-///
-/// # Errors
-/// 404 for an unknown exchange, 403 for an internal one, 406 for malformed CC or BCC and for an exchange on the way whose
-/// type is missing.
-pub fn route<Q: Clone>(
-    topology: &Topology<Q>,
-    exchange: &str,
-    routing_key: &[u8],
-    headers: Option<RawTable<'_>>,
-    out: &mut Vec<Q>,
-) -> Result<bool, Error> {
-    let entry = topology.entry(exchange)?;
-    check_publish(&entry.exchange, topology.vhost())?;
-    follow(topology, entry, RouteInput { routing_key, headers }, out)
+/// Where a message goes. `Q` and `T` are the topology's handles of queues and timelines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routed<Q, T = ()> {
+    /// The queues that get it, each once.
+    pub queues: Vec<Q>,
+    /// Where it is held back, and until when in milliseconds since the Unix epoch.
+    pub held: Vec<(T, u64)>,
+    /// Whether all of this depends on exchange and routing key alone, so that it may be kept for as long as the topology's
+    /// generation stands still.
+    pub cacheable: bool,
 }
 
-/// As [`route`], for messages that come from the broker itself (dead letters, traces): internal exchanges take them.
-///
-/// # Errors
-/// As [`route`], except for 403.
-pub fn route_internally<Q: Clone>(
-    topology: &Topology<Q>,
-    exchange: &str,
-    routing_key: &[u8],
-    headers: Option<RawTable<'_>>,
-    out: &mut Vec<Q>,
-) -> Result<bool, Error> {
-    follow(topology, topology.entry(exchange)?, RouteInput { routing_key, headers }, out)
+/// Who sends a message on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// A client: internal exchanges refuse it, and it is told of headers from which no time can be told.
+    Client,
+    /// The broker itself (dead letters, traces).
+    Broker,
+    /// The exchange that held it back, and does so no more.
+    Hold,
 }
 
-fn follow<Q: Clone>(
-    topology: &Topology<Q>,
-    entry: &Entry,
+/// Finds where a message goes that comes to `exchange` at `now_ms`.
+///
+/// # Errors
+/// 404 for an unknown exchange, 403 for an internal one, 406 for malformed CC or BCC, for an exchange on the way whose
+/// type is missing, and for one that holds messages back and cannot tell until when.
+pub fn route<Q: Clone, T: Clone>(
+    topology: &Topology<Q, T>,
+    sender: Sender,
+    exchange: &str,
     input: RouteInput<'_>,
-    out: &mut Vec<Q>,
-) -> Result<bool, Error> {
+    now_ms: u64,
+) -> Result<Routed<Q, T>, Error> {
+    let entry = topology.entry(exchange)?;
+    if sender == Sender::Client {
+        check_publish(&entry.exchange, topology.vhost())?;
+    }
     let copies = input.headers.map_or_else(|| Ok(Vec::new()), |headers| copied_keys(headers, input.routing_key))?;
-    let mut walk = Walk::new(topology, entry, input, &copies, out);
+    let mut walk = Walk::new(topology, sender, entry, input, now_ms, &copies);
     walk.run()?;
-    Ok(walk.cacheable)
+    Ok(walk.routed)
 }
 
 /// Refuses clients that publish to an internal exchange.
@@ -135,40 +137,43 @@ fn bad_copies(name: &str, value: &FieldValue) -> Error {
 }
 
 /// One message's way through the exchanges.
-struct Walk<'a, 'o, Q> {
-    topology: &'a Topology<Q>,
+struct Walk<'a, Q, T> {
+    topology: &'a Topology<Q, T>,
+    sender: Sender,
     input: RouteInput<'a>,
+    now_ms: u64,
     copies: &'a [Vec<u8>],
-    start: &'a Entry,
+    start: &'a Entry<T>,
     /// Exchanges to go through yet, and all but the first that were ever among them.
-    pending: Vec<&'a Entry>,
+    pending: Vec<&'a Entry<T>>,
     visited: HashSet<&'a str, ahash::RandomState>,
     found: Vec<Destination>,
-    /// Queues in `out`; kept from where one could come again, which it cannot with one exchange and one key.
+    /// Queues found; kept from where one could come again, which it cannot with one exchange and one key.
     taken: Option<HashSet<&'a str, ahash::RandomState>>,
-    cacheable: bool,
-    out: &'o mut Vec<Q>,
+    routed: Routed<Q, T>,
 }
 
-impl<'a, 'o, Q: Clone> Walk<'a, 'o, Q> {
+impl<'a, Q: Clone, T: Clone> Walk<'a, Q, T> {
     fn new(
-        topology: &'a Topology<Q>,
-        start: &'a Entry,
+        topology: &'a Topology<Q, T>,
+        sender: Sender,
+        start: &'a Entry<T>,
         input: RouteInput<'a>,
+        now_ms: u64,
         copies: &'a [Vec<u8>],
-        out: &'o mut Vec<Q>,
     ) -> Self {
         Self {
             topology,
+            sender,
             input,
+            now_ms,
             copies,
             start,
             pending: Vec::new(),
             visited: HashSet::default(),
             found: Vec::new(),
             taken: (!copies.is_empty()).then(HashSet::default),
-            cacheable: copies.is_empty(),
-            out,
+            routed: Routed { queues: Vec::new(), held: Vec::new(), cacheable: copies.is_empty() },
         }
     }
 
@@ -177,7 +182,8 @@ impl<'a, 'o, Q: Clone> Walk<'a, 'o, Q> {
         while let Some(entry) = next {
             if *entry.exchange.name == *DEFAULT_EXCHANGE {
                 self.by_name();
-            } else if !self.through(entry)?
+            } else if !self.hold(entry)?
+                && !self.through(entry)?
                 && let Some(alternate) = entry.exchange.alternate()
             {
                 self.visit(alternate);
@@ -196,10 +202,29 @@ impl<'a, 'o, Q: Clone> Walk<'a, 'o, Q> {
         }
     }
 
+    /// Leaves the message with the exchange, where that holds it back. True where it does.
+    fn hold(&mut self, entry: &Entry<T>) -> Result<bool, Error> {
+        let (Some(hold), Some(timeline)) = (&entry.hold, &entry.timeline) else { return Ok(false) };
+        if self.sender == Sender::Hold && std::ptr::eq(entry, self.start) {
+            return Ok(false);
+        }
+        self.routed.cacheable = false;
+        let until_ms = match hold.until(self.input.headers, self.now_ms) {
+            Ok(until_ms) => until_ms.filter(|until_ms| *until_ms > self.now_ms),
+            Err(error) if self.sender == Sender::Client => return Err(error),
+            Err(error) => {
+                tracing::warn!(exchange = %entry.exchange.name, vhost = %self.topology.vhost(), %error, "not held back");
+                None
+            }
+        };
+        self.routed.held.extend(until_ms.map(|until_ms| (timeline.clone(), until_ms)));
+        Ok(until_ms.is_some())
+    }
+
     /// Takes what the exchange's router gives for every key. True where that is anything.
-    fn through(&mut self, entry: &Entry) -> Result<bool, Error> {
+    fn through(&mut self, entry: &Entry<T>) -> Result<bool, Error> {
         let router = entry.router.as_ref().map_err(Error::clone)?;
-        self.cacheable &= router.cacheable();
+        self.routed.cacheable &= router.cacheable();
         router.route(&self.input, &mut self.found);
         let mut matched = self.take_found();
         if router.uses_routing_key() {
@@ -233,7 +258,7 @@ impl<'a, 'o, Q: Clone> Walk<'a, 'o, Q> {
     fn take_queue(&mut self, name: &str) {
         let Some((name, queue)) = self.topology.queue_entry(name) else { return };
         if self.taken.as_mut().is_none_or(|taken| taken.insert(name)) {
-            self.out.push(queue.clone());
+            self.routed.queues.push(queue.clone());
         }
     }
 

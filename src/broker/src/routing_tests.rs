@@ -58,13 +58,23 @@ fn try_route(
     headers: &FieldTable,
 ) -> Result<(Vec<String>, bool), Error> {
     let contents = contents(headers);
-    let mut out = Vec::new();
-    let cacheable = route(topology, exchange, key.as_bytes(), Some(RawTable::new(&contents)), &mut out)?;
+    let input = RouteInput { routing_key: key.as_bytes(), headers: Some(RawTable::new(&contents)) };
+    let Routed { queues: mut out, cacheable, .. } = route(topology, Sender::Client, exchange, input, 0)?;
     out.sort();
     let before = out.len();
     out.dedup();
     assert_eq!(before, out.len(), "a queue came twice");
     Ok((out, cacheable))
+}
+
+/// Without headers.
+fn route_plainly(
+    topology: &Topology<String>,
+    sender: Sender,
+    exchange: &str,
+    routing_key: &[u8],
+) -> Result<Routed<String>, Error> {
+    route(topology, sender, exchange, RouteInput { routing_key, headers: None }, 0)
 }
 
 fn routed(topology: &Topology<String>, exchange: &str, key: &str) -> Vec<String> {
@@ -80,14 +90,13 @@ fn the_default_exchange_routes_by_the_name_of_the_queue() {
     let topology = topology(&[]);
     assert_eq!(try_route(&topology, "", "q1", &NO_ARGUMENTS).unwrap(), (vec!["q1".to_owned()], true));
     assert_eq!(routed(&topology, "", "missing"), [""; 0]);
-    let mut out = Vec::new();
-    assert!(route(&topology, "", b"\xff", None, &mut out).unwrap());
-    assert!(out.is_empty());
+    let nowhere = route_plainly(&topology, Sender::Client, "", b"\xff").unwrap();
+    assert!(nowhere.queues.is_empty() && nowhere.cacheable);
 }
 
 #[test]
 fn an_unknown_exchange_is_refused() {
-    let error = route(&topology(&[]), "x", b"", None, &mut Vec::new()).unwrap_err();
+    let error = route_plainly(&topology(&[]), Sender::Client, "x", b"").unwrap_err();
     assert_eq!((error.code, &*error.text), (ReplyCode::NotFound, "no exchange 'x' in vhost '/'"));
 }
 
@@ -95,12 +104,11 @@ fn an_unknown_exchange_is_refused() {
 fn only_the_broker_publishes_to_internal_exchanges() {
     let mut topology = topology(&[]);
     bind(&mut topology, "amq.rabbitmq.trace", queue("q1"), "#");
-    let mut out = Vec::new();
-    let error = route(&topology, "amq.rabbitmq.trace", b"k", None, &mut out).unwrap_err();
+    let error = route_plainly(&topology, Sender::Client, "amq.rabbitmq.trace", b"k").unwrap_err();
     assert_eq!(error.code, ReplyCode::AccessRefused);
     assert_eq!(error.text, "cannot publish to internal exchange 'amq.rabbitmq.trace' in vhost '/'");
-    assert!(route_internally(&topology, "amq.rabbitmq.trace", b"k", None, &mut out).unwrap());
-    assert_eq!(out, ["q1"]);
+    let routed = route_plainly(&topology, Sender::Broker, "amq.rabbitmq.trace", b"k").unwrap();
+    assert_eq!((routed.queues, routed.cacheable), (vec!["q1".to_owned()], true));
 }
 
 #[test]
@@ -204,8 +212,8 @@ fn copies_must_be_an_array() {
 
 #[test]
 fn malformed_copies_are_a_syntax_error() {
-    let error =
-        route(&topology(&[]), "", b"", Some(RawTable::new(b"\x02CCS\0\0")), &mut Vec::<String>::new()).unwrap_err();
+    let input = RouteInput { routing_key: b"", headers: Some(RawTable::new(b"\x02CCS\0\0")) };
+    let error = route(&topology(&[]), Sender::Client, "", input, 0).unwrap_err();
     assert_eq!(error.code, ReplyCode::SyntaxError);
 }
 

@@ -1,7 +1,10 @@
-//! One thread that wakes queues when their time has come: TTL, `x-expires`.
+//! One thread that wakes queues and timelines when their time has come: TTL, `x-expires`, delayed messages.
 //!
 //! An idle queue owns no task and no timer; it has at most one entry that matters here, and only while something in it
 //! will fall due. Entries that were overtaken by an earlier one are left in the heap and find nothing to do.
+//!
+//! Times are those of the wall clock, since messages are due by it and it goes on while the broker is down. It may be set
+//! while the thread waits, which no wait notices: so no wait is long.
 
 use std::{
     cmp::Reverse,
@@ -12,9 +15,52 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::{Broker, clock, queue::Queue};
+use crate::{Broker, Turn, clock, queue::Queue, timeline::Timeline};
 
-/// The due times of all queues.
+/// How late something may be after the clock was set forward.
+const WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// What sleeps until its time has come.
+#[derive(Clone, Debug)]
+pub enum Sleeper {
+    /// A queue.
+    Queue(Arc<Queue>),
+    /// The delayed messages of an exchange.
+    Timeline(Arc<Timeline>),
+}
+
+impl Sleeper {
+    pub(crate) fn tick(&self, turn: &mut Turn<'_>) {
+        match self {
+            Self::Queue(queue) => queue.tick(turn),
+            Self::Timeline(timeline) => timeline.tick(turn),
+        }
+    }
+
+    fn downgrade(&self) -> Asleep {
+        match self {
+            Self::Queue(queue) => Asleep::Queue(Arc::downgrade(queue)),
+            Self::Timeline(timeline) => Asleep::Timeline(Arc::downgrade(timeline)),
+        }
+    }
+}
+
+/// A [`Sleeper`] that may go meanwhile.
+enum Asleep {
+    Queue(Weak<Queue>),
+    Timeline(Weak<Timeline>),
+}
+
+impl Asleep {
+    fn upgrade(&self) -> Option<Sleeper> {
+        match self {
+            Self::Queue(queue) => queue.upgrade().map(Sleeper::Queue),
+            Self::Timeline(timeline) => timeline.upgrade().map(Sleeper::Timeline),
+        }
+    }
+}
+
+/// The due times of all who sleep.
 #[derive(Default)]
 pub(crate) struct Timers {
     heap: Mutex<Heap>,
@@ -29,22 +75,22 @@ struct Heap {
 
 struct Entry {
     due_ms: u64,
-    queue: Weak<Queue>,
+    asleep: Asleep,
 }
 
 impl Timers {
-    /// Has `queue` ticked at `due_ms` or soon after.
-    pub(crate) fn schedule(&self, queue: &Arc<Queue>, due_ms: u64) {
+    /// Has `sleeper` ticked at `due_ms` or soon after.
+    pub(crate) fn schedule(&self, sleeper: &Sleeper, due_ms: u64) {
         let mut heap = self.heap.lock();
         let is_next = heap.entries.peek().is_none_or(|Reverse(next)| due_ms < next.due_ms);
-        heap.entries.push(Reverse(Entry { due_ms, queue: Arc::downgrade(queue) }));
+        heap.entries.push(Reverse(Entry { due_ms, asleep: sleeper.downgrade() }));
         if is_next {
             self.changed.notify_one();
         }
     }
 
-    /// The queue whose time came first, if that has passed.
-    pub(crate) fn pop_due(&self, now_ms: u64) -> Option<Arc<Queue>> {
+    /// Whose time came first, if that has passed.
+    pub(crate) fn pop_due(&self, now_ms: u64) -> Option<Sleeper> {
         self.heap.lock().pop_due(now_ms)
     }
 
@@ -60,7 +106,7 @@ impl Timers {
     }
 
     /// Waits for the next due entry; `None` once closed.
-    fn next_due(&self) -> Option<Arc<Queue>> {
+    fn next_due(&self) -> Option<Sleeper> {
         let mut heap = self.heap.lock();
         while !heap.closed {
             let now_ms = clock::now_ms();
@@ -70,7 +116,7 @@ impl Timers {
             match heap.entries.peek().map(|Reverse(next)| next.due_ms) {
                 Some(due_ms) => {
                     let wait = Duration::from_millis(due_ms.saturating_sub(now_ms));
-                    self.changed.wait_for(&mut heap, wait);
+                    self.changed.wait_for(&mut heap, wait.min(WAIT_MAX));
                 }
                 None => self.changed.wait(&mut heap),
             }
@@ -80,10 +126,10 @@ impl Timers {
 }
 
 impl Heap {
-    /// The first queue that is due and still there.
-    fn pop_due(&mut self, now_ms: u64) -> Option<Arc<Queue>> {
+    /// The first that is due and still there.
+    fn pop_due(&mut self, now_ms: u64) -> Option<Sleeper> {
         while self.entries.peek().is_some_and(|Reverse(next)| next.due_ms <= now_ms) {
-            let due = self.entries.pop().and_then(|Reverse(entry)| entry.queue.upgrade());
+            let due = self.entries.pop().and_then(|Reverse(entry)| entry.asleep.upgrade());
             if due.is_some() {
                 return due;
             }
@@ -92,7 +138,7 @@ impl Heap {
     }
 }
 
-/// Ticks queues until [`Timers::close`]. Holds the broker only weakly, so that a forgotten broker can go.
+/// Ticks those who are due until [`Timers::close`]. Holds the broker only weakly, so that a forgotten broker can go.
 pub(crate) fn run(timers: &Timers, broker: &Weak<Broker>) {
     while let Some(due) = timers.next_due() {
         let Some(broker) = broker.upgrade() else { return };

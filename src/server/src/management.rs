@@ -14,9 +14,9 @@ use std::{
 
 use leveret_broker::{
     Broker,
-    plugin::{HttpRoute, Registry},
+    plugin::{HttpRoute, Registry, table_to_json},
 };
-use leveret_management::{Clients, Door, router, table_to_json};
+use leveret_management::{Clients, Door, router};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};

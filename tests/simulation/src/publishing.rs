@@ -141,6 +141,7 @@ impl World<'_> {
             properties: &view,
             properties_raw: &raw,
             body: &body,
+            dead_lettered: false,
         };
         let routing = self.real.channels[channel].publisher.publish(turn, &publish, content.root).ok()?;
         let to = self.model.route(content).unwrap_or_default();

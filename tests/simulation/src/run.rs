@@ -5,6 +5,8 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+use leveret_broker::Sleeper;
+
 use crate::{
     model::{Queue, Settled},
     plan::{Plan, QueuePlan},
@@ -125,7 +127,7 @@ impl World<'_> {
     /// Wakes the next queue that is due; whether there was one.
     fn tick(&mut self) -> bool {
         self.commits.turn += 1;
-        let Some(queue) = self.real.broker.tick_next(self.now_ms) else { return false };
+        let Some(Sleeper::Queue(queue)) = self.real.broker.tick_next(self.now_ms) else { return false };
         self.observe();
         self.model.act(queue.id, Queue::tick);
         self.end_turn();

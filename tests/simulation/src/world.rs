@@ -11,6 +11,7 @@ use leveret_broker::{
     Broker, BrokerConfig, Turn, VHost,
     exchange::ExchangeTypes,
     queue::{Queue, Window},
+    routing::Sender,
 };
 use leveret_store::simulation::{self, Disk, Steps};
 use parking_lot::Mutex;
@@ -226,8 +227,8 @@ impl Drop for Real {
 pub(crate) fn route(vhost: &VHost, content: &Content) -> Option<Vec<QueueId>> {
     let raw = properties(content).to_raw();
     let view = Properties::parse(&raw).ok()?;
-    let (queues, _) = vhost.route(&content.exchange, content.key.as_bytes(), &view).ok()?;
-    Some(queues.iter().map(|queue| queue.id).collect())
+    let routed = vhost.route(Sender::Client, &content.exchange, content.key.as_bytes(), &view, 0).ok()?;
+    Some(routed.queues.iter().map(|queue| queue.id).collect())
 }
 
 /// Properties with the headers that routing looks at.

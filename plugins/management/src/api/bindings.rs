@@ -16,11 +16,12 @@ use leveret_broker::{
     VHost,
     access::{Permission, Resource},
     exchange::{Binding, Destination},
+    plugin::table_to_json,
 };
 use serde_json::{Value, json};
 
 use super::{Answer, exchange_name};
-use crate::{Api, access::Caller, body::Body, error::ApiError, json, paging::ListQuery, step};
+use crate::{Api, access::Caller, body::Body, error::ApiError, paging::ListQuery, step};
 
 /// Administration binds for nobody's connection: queues that are exclusive are refused.
 const NO_CONNECTION: u64 = 0;
@@ -54,7 +55,7 @@ fn to_json(vhost: &VHost, binding: &Binding) -> Value {
         "destination": binding.destination.name(),
         "destination_type": binding.destination.kind(),
         "routing_key": String::from_utf8_lossy(&binding.routing_key),
-        "arguments": json::from_table(&binding.arguments),
+        "arguments": table_to_json(&binding.arguments),
         "properties_key": properties_key(binding),
     })
 }

@@ -8,11 +8,11 @@ use axum::{
     http::{HeaderMap, StatusCode},
     routing::get,
 };
-use leveret_broker::{VHost, queue::Queue};
+use leveret_broker::{VHost, plugin::table_to_json, queue::Queue};
 use serde_json::{Value, json};
 
 use super::Answer;
-use crate::{Api, access::Caller, error::ApiError, json, paging::ListQuery};
+use crate::{Api, access::Caller, error::ApiError, paging::ListQuery};
 
 /// What a closed connection is told where nobody said why. RabbitMQ's text.
 const CLOSED: &str = "Closed via management plugin";
@@ -145,7 +145,7 @@ fn of_queue(queue: &Queue, channels: &HashMap<String, Value>) -> Vec<Value> {
             "prefetch_count": consumer.prefetch,
             "active": consumer.active,
             "activity_status": if consumer.active { "single_active" } else { "waiting" },
-            "arguments": json::from_table(&consumer.arguments),
+            "arguments": table_to_json(&consumer.arguments),
             "queue": { "name": queue.name, "vhost": queue.vhost },
             "channel_details": {
                 "name": consumer.channel,

@@ -15,6 +15,7 @@ use leveret_broker::{
     Turn, VHost,
     access::Role,
     exchange::{Binding, Destination},
+    plugin::table_to_json,
     policy::{Policy, PolicyRole},
     queue::Queue,
     topology::Exchange,
@@ -22,7 +23,7 @@ use leveret_broker::{
 use serde_json::{Map, Value, json};
 
 use super::{Answer, bindings, exchanges, limits, permissions, policies, queues, users, vhosts};
-use crate::{Api, RABBITMQ_VERSION, access::Caller, body::Body, error::ApiError, json, step};
+use crate::{Api, RABBITMQ_VERSION, access::Caller, body::Body, error::ApiError, step};
 
 /// Objects done in one turn: a large import must not hold up commits of others.
 const OBJECTS_PER_TURN: usize = 512;
@@ -140,7 +141,7 @@ fn is_lasting(vhost: &VHost, binding: &Binding) -> bool {
 
 /// The type is said also where it was not at declaration: where this is imported, the default may be another.
 fn queue_to_json(queue: &Queue) -> Value {
-    let mut arguments = json::from_table(&queue.arguments);
+    let mut arguments = table_to_json(&queue.arguments);
     if let Value::Object(arguments) = &mut arguments {
         arguments.entry("x-queue-type").or_insert_with(|| json!(queue.kind.name()));
     }
@@ -154,7 +155,7 @@ fn exchange_to_json(vhost: &VHost, exchange: &Exchange) -> Value {
     json!({
         "name": exchange.name, "vhost": vhost.name, "type": exchange.kind, "durable": exchange.durable,
         "auto_delete": exchange.auto_delete, "internal": exchange.internal,
-        "arguments": json::from_table(&exchange.arguments),
+        "arguments": table_to_json(&exchange.arguments),
     })
 }
 
@@ -163,7 +164,7 @@ fn binding_to_json(vhost: &VHost, binding: &Binding) -> Value {
         "source": binding.source, "vhost": vhost.name, "destination": binding.destination.name(),
         "destination_type": binding.destination.kind(),
         "routing_key": String::from_utf8_lossy(&binding.routing_key),
-        "arguments": json::from_table(&binding.arguments),
+        "arguments": table_to_json(&binding.arguments),
     })
 }
 

@@ -10,6 +10,7 @@ use leveret_amqp::{FieldTable, FieldValue};
 use leveret_broker::{
     VHost,
     access::{Permission, Resource},
+    plugin::table_to_json,
     policy::ResourceKind,
     topology::{DeclareExchange, Exchange},
 };
@@ -17,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, created, exchange_name};
-use crate::{Api, access::Caller, body::Body, error::ApiError, json, paging::ListQuery, step};
+use crate::{Api, access::Caller, body::Body, error::ApiError, paging::ListQuery, step};
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
@@ -34,17 +35,21 @@ struct DeleteQuery {
 
 fn to_json(api: &Api, vhost: &VHost, exchange: &Exchange) -> Value {
     let policy = api.broker.policies().matching(&vhost.name, &exchange.name, ResourceKind::Exchange);
-    json!({
+    let mut shown = json!({
         "name": exchange.name,
         "vhost": vhost.name,
         "type": exchange.kind,
         "durable": exchange.durable,
         "auto_delete": exchange.auto_delete,
         "internal": exchange.internal,
-        "arguments": json::from_table(&exchange.arguments),
+        "arguments": table_to_json(&exchange.arguments),
         "policy": policy.map(|policy| policy.name.to_string()),
         "user_who_performed_action": "",
-    })
+    });
+    if let Some(timeline) = vhost.timeline(&exchange.name) {
+        shown["messages_delayed"] = json!(timeline.counts().messages);
+    }
+    shown
 }
 
 fn all_of(api: &Api, vhost: &VHost) -> Vec<Value> {

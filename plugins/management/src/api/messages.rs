@@ -11,6 +11,7 @@ use leveret_broker::{
     Publish, Publisher, Turn, VHost,
     access::{Permission, Resource},
     message::RecordView,
+    plugin::{payload_to_json, properties_to_json},
     queue::{Got, Outcome, Queue},
 };
 use serde_json::{Map, Value, json};
@@ -68,6 +69,7 @@ fn publish_one(turn: &mut Turn<'_>, vhost: &Arc<VHost>, message: &Message<'_>) -
         properties: &properties,
         properties_raw: message.raw,
         body: message.body,
+        dead_lettered: false,
     };
     let routing = publisher.publish(turn, &publish, 0)?;
     let refused = publisher.flush(turn);
@@ -236,10 +238,7 @@ fn take(turn: &mut Turn<'_>, queue: &Arc<Queue>, wanted: &Wanted) -> Result<Vec<
 fn to_json(got: &Got, wanted: &Wanted) -> Value {
     let Some(record) = RecordView::parse(got.run.record(0)) else { return Value::Null };
     let shown = &record.body[..wanted.truncate.unwrap_or(usize::MAX).min(record.body.len())];
-    let (payload, encoding) = match std::str::from_utf8(shown) {
-        Ok(text) if !wanted.base64 => (text.to_owned(), "string"),
-        _ => (STANDARD.encode(shown), "base64"),
-    };
+    let (payload, encoding) = payload_to_json(shown, wanted.base64);
     let properties = OwnedProperties::decode(record.properties_raw).unwrap_or_default();
     json!({
         "payload_bytes": record.body.len(),
@@ -251,29 +250,4 @@ fn to_json(got: &Got, wanted: &Wanted) -> Value {
         "payload": payload,
         "payload_encoding": encoding,
     })
-}
-
-fn properties_to_json(properties: &OwnedProperties) -> Value {
-    let mut object = Map::new();
-    let mut put = |name: &str, value: Option<Value>| {
-        if let Some(value) = value {
-            object.insert(name.to_owned(), value);
-        }
-    };
-    let text = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|bytes| json!(String::from_utf8_lossy(bytes)));
-    put("content_type", text(&properties.content_type));
-    put("content_encoding", text(&properties.content_encoding));
-    put("headers", properties.headers.as_ref().map(json::from_table));
-    put("delivery_mode", properties.delivery_mode.map(|mode| json!(mode)));
-    put("priority", properties.priority.map(|priority| json!(priority)));
-    put("correlation_id", text(&properties.correlation_id));
-    put("reply_to", text(&properties.reply_to));
-    put("expiration", text(&properties.expiration));
-    put("message_id", text(&properties.message_id));
-    put("timestamp", properties.timestamp.map(|timestamp| json!(timestamp)));
-    put("type", text(&properties.kind));
-    put("user_id", text(&properties.user_id));
-    put("app_id", text(&properties.app_id));
-    put("cluster_id", text(&properties.cluster_id));
-    Value::Object(object)
 }

@@ -12,6 +12,7 @@ use leveret_amqp::{FieldTable, FieldValue};
 use leveret_broker::{
     DeclareQueue, VHost,
     access::{Permission, Resource},
+    plugin::table_to_json,
     policy,
     queue::Queue,
 };
@@ -19,7 +20,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, clients::consumer_details, created, overview::Stats};
-use crate::{Api, access::Caller, body::Body, error::ApiError, json, paging::ListQuery, step};
+use crate::{Api, access::Caller, body::Body, error::ApiError, paging::ListQuery, step};
 
 /// No connection has this number: what is exclusive is refused, as RabbitMQ's API does it.
 const NO_CONNECTION: u64 = 0;
@@ -55,7 +56,7 @@ fn to_json(api: &Api, queue: &Queue) -> Value {
         "durable": queue.durable,
         "auto_delete": queue.auto_delete,
         "exclusive": queue.exclusive_to.is_some(),
-        "arguments": json::from_table(&queue.arguments),
+        "arguments": table_to_json(&queue.arguments),
         "policy": policy.as_ref().map(|policy| policy.name.to_string()),
         "operator_policy": operator.as_ref().map(|policy| policy.name.to_string()),
         "effective_policy_definition": policy::effective_definition(policy.as_deref(), operator.as_deref()),

@@ -46,6 +46,7 @@ kinds! {
     Exchange = 0x40 "exchange",
     Queue = 0x41 "queue",
     Binding = 0x42 "binding",
+    Timeline = 0x43 "timeline",
 }
 
 /// The kind of record that a key is for.
@@ -70,6 +71,7 @@ pub(super) fn of(record: &Record) -> Vec<u8> {
         Record::Exchange(record) => key(Kind::Exchange, &[&record.vhost, &record.name]),
         Record::Queue(record) => key(Kind::Queue, &[&record.vhost, &record.name]),
         Record::Binding(record) => binding(record),
+        Record::Timeline(record) => key(Kind::Timeline, &[&record.vhost, &record.exchange]),
     }
 }
 

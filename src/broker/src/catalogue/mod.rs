@@ -20,8 +20,8 @@ mod records;
 
 pub use error::CatalogueError;
 pub use records::{
-    BindingRecord, ExchangeRecord, GlobalParameter, Meta, Parameter, QueueRecord, UserLimitsRecord, VHostLimitsRecord,
-    VHostRecord,
+    BindingRecord, ExchangeRecord, GlobalParameter, Meta, Parameter, QueueRecord, TimelineRecord, UserLimitsRecord,
+    VHostLimitsRecord, VHostRecord,
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -66,6 +66,8 @@ pub enum Record {
     Queue(QueueRecord),
     /// A binding.
     Binding(BindingRecord),
+    /// The delayed messages of an exchange.
+    Timeline(TimelineRecord),
 }
 
 impl Record {
@@ -92,6 +94,7 @@ impl Record {
             Self::Exchange(record) => encode(record),
             Self::Queue(record) => encode(record),
             Self::Binding(record) => encode(record),
+            Self::Timeline(record) => encode(record),
         }
     }
 
@@ -129,6 +132,7 @@ impl Record {
             Kind::Exchange => read(json, Self::Exchange),
             Kind::Queue => read(json, Self::Queue),
             Kind::Binding => read(json, Self::Binding),
+            Kind::Timeline => read(json, Self::Timeline),
         }
     }
 }

@@ -108,6 +108,17 @@ pub struct QueueRecord {
     pub arguments: FieldTable,
 }
 
+/// The delayed messages of a durable exchange.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineRecord {
+    /// What they go by in the store; numbered with the queues.
+    pub id: u64,
+    /// Where.
+    pub vhost: Arc<str>,
+    /// Whose.
+    pub exchange: Arc<str>,
+}
+
 /// A binding. All of it is its identity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BindingRecord {

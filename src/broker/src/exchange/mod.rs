@@ -12,6 +12,7 @@ mod counted;
 mod direct;
 mod fanout;
 mod headers;
+mod hold;
 mod interner;
 mod kinds;
 mod scratch;
@@ -26,6 +27,7 @@ use crate::Error;
 pub use direct::Direct;
 pub use fanout::Fanout;
 pub use headers::Headers;
+pub use hold::Hold;
 pub use kinds::{DuplicateExchangeType, ExchangeTypes};
 pub use topic::Topic;
 
@@ -54,6 +56,11 @@ pub trait ExchangeType: Send + Sync {
     /// As [`Self::router`].
     fn router_among(&self, arguments: &FieldTable, _types: &ExchangeTypes) -> Result<Box<dyn Router>, Error> {
         self.router(arguments)
+    }
+
+    /// The rule by which an exchange with these arguments holds messages back, where it does.
+    fn hold(&self, _arguments: &FieldTable) -> Option<Arc<dyn Hold>> {
+        None
     }
 
     /// The arguments, beyond `alternate-exchange`, in which a second declaration must agree with the first.

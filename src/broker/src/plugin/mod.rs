@@ -8,11 +8,13 @@
 //! anyway), and lists that fill themselves before `main` (what a server consists of should be seen in one place).
 
 mod http;
+mod json;
 mod registry;
 
 use std::{error::Error, sync::Arc};
 
 pub use http::{HttpCaller, HttpError, HttpHandler, HttpMethod, HttpRequest, HttpResponse, HttpRoute};
+pub use json::{payload_to_json, properties_to_json, table_to_json};
 pub use registry::{RegisterError, Registry};
 
 use crate::Broker;

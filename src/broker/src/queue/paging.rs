@@ -9,7 +9,7 @@ use super::{
     Command, DueChunk,
     shell::{Core, Queue},
 };
-use crate::Turn;
+use crate::{Turn, timers::Sleeper};
 
 impl Queue {
     pub(super) fn load(&self, core: &mut Core, turn: &Turn<'_>, level: u8, from_seq: u64, bytes_max: usize) {
@@ -47,7 +47,7 @@ impl Queue {
     pub(super) fn wake_at(self: &Arc<Self>, core: &mut Core, turn: &Turn<'_>, due_ms: u64) {
         if due_ms < core.wake_at_ms {
             core.wake_at_ms = due_ms;
-            turn.broker.timers().schedule(self, due_ms);
+            turn.broker.timers().schedule(&Sleeper::Queue(Arc::clone(self)), due_ms);
         }
     }
 }

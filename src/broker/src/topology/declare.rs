@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Error,
-    exchange::{ExchangeType, Router},
+    exchange::{ExchangeType, Hold, Router},
 };
 
 /// Of the exchanges that every vhost has: durable, without arguments, never deleted.
@@ -45,7 +45,7 @@ impl Predeclared {
     }
 }
 
-impl<Q> Topology<Q> {
+impl<Q, T> Topology<Q, T> {
     /// Declares an exchange. One that is there already and is alike is a success without a change.
     ///
     /// # Errors
@@ -59,7 +59,8 @@ impl<Q> Topology<Q> {
             return Ok(Change::default());
         }
         let router = self.new_router(declaration, &**kind)?;
-        let exchange = self.add_exchange(declaration, Ok(router));
+        let hold = kind.hold(declaration.arguments);
+        let exchange = self.add_exchange(declaration, Ok(router), hold);
         Ok(Change { added_exchanges: vec![exchange], ..Change::default() })
     }
 
@@ -67,21 +68,20 @@ impl<Q> Topology<Q> {
     /// keeps its bindings and refuses to route.
     pub fn restore_exchange(&mut self, declaration: &DeclareExchange<'_>) {
         let missing = || Error::missing_exchange_type(declaration.name, &self.vhost, declaration.kind);
-        let router = self
-            .types
-            .find(declaration.kind)
-            .ok_or_else(missing)
-            .and_then(|kind| kind.router_among(declaration.arguments, &self.types));
-        self.add_exchange(declaration, router);
+        let kind = self.types.find(declaration.kind);
+        let hold = kind.and_then(|kind| kind.hold(declaration.arguments));
+        let router = kind.ok_or_else(missing).and_then(|kind| kind.router_among(declaration.arguments, &self.types));
+        self.add_exchange(declaration, router, hold);
     }
 
     fn add_exchange(
         &mut self,
         declaration: &DeclareExchange<'_>,
         router: Result<Box<dyn Router>, Error>,
+        hold: Option<Arc<dyn Hold>>,
     ) -> Arc<Exchange> {
         let exchange = Arc::new(Exchange::of(declaration));
-        let entry = Entry { exchange: Arc::clone(&exchange), router };
+        let entry = Entry { exchange: Arc::clone(&exchange), router, hold, timeline: None };
         self.exchanges.insert(Arc::clone(&exchange.name), entry);
         self.generation += 1;
         exchange

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use leveret_amqp::{FieldTable, FieldValue};
 
-use crate::{Error, exchange::Router};
+use crate::{
+    Error,
+    exchange::{Hold, Router},
+};
 
 /// The argument that names an exchange for what this one cannot route.
 pub(super) const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
@@ -80,7 +83,11 @@ impl Exchange {
 }
 
 /// An exchange with its router, or why it has none.
-pub(crate) struct Entry {
+pub(crate) struct Entry<T> {
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) router: Result<Box<dyn Router>, Error>,
+    /// By which rule it holds messages back.
+    pub(crate) hold: Option<Arc<dyn Hold>>,
+    /// Where they wait.
+    pub(crate) timeline: Option<T>,
 }

@@ -16,7 +16,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     Error,
-    exchange::{Binding, Destination, ExchangeTypes},
+    exchange::{Binding, Destination, ExchangeTypes, Hold},
 };
 
 use bindings::Bindings;
@@ -66,17 +66,20 @@ impl Change {
     }
 }
 
-/// Exchanges, bindings and queues of a vhost. `Q` is a handle of a queue.
-pub struct Topology<Q> {
+/// Exchanges, bindings and queues of a vhost. `Q` is a handle of a queue, `T` of a timeline: what an exchange that holds
+/// messages back keeps them in.
+pub struct Topology<Q, T = ()> {
     vhost: Arc<str>,
     types: ExchangeTypes,
-    exchanges: HashMap<Arc<str>, Entry, ahash::RandomState>,
+    exchanges: HashMap<Arc<str>, Entry<T>, ahash::RandomState>,
     bindings: Bindings,
     queues: HashMap<Arc<str>, Q, ahash::RandomState>,
+    /// Timelines of exchanges that are gone, until somebody takes them.
+    left_timelines: Vec<T>,
     generation: u64,
 }
 
-impl<Q> Topology<Q> {
+impl<Q, T> Topology<Q, T> {
     /// A topology with the pre-declared exchanges. `vhost` is for error texts.
     #[must_use]
     pub fn new(vhost: &str, types: ExchangeTypes) -> Self {
@@ -86,6 +89,7 @@ impl<Q> Topology<Q> {
             exchanges: HashMap::default(),
             bindings: Bindings::default(),
             queues: HashMap::default(),
+            left_timelines: Vec::new(),
             generation: 0,
         };
         for declaration in declare::PREDECLARED {
@@ -117,6 +121,36 @@ impl<Q> Topology<Q> {
     /// All exchanges, in no order.
     pub fn exchanges(&self) -> impl Iterator<Item = &Arc<Exchange>> {
         self.exchanges.values().map(|entry| &entry.exchange)
+    }
+
+    /// The rule by which an exchange holds messages back, where it does.
+    #[must_use]
+    pub fn hold(&self, exchange: &str) -> Option<&Arc<dyn Hold>> {
+        self.find_entry(exchange)?.hold.as_ref()
+    }
+
+    /// Where an exchange keeps what it holds back.
+    #[must_use]
+    pub fn timeline(&self, exchange: &str) -> Option<&T> {
+        self.find_entry(exchange)?.timeline.as_ref()
+    }
+
+    /// All timelines, in no order.
+    pub fn timelines(&self) -> impl Iterator<Item = &T> {
+        self.exchanges.values().filter_map(|entry| entry.timeline.as_ref())
+    }
+
+    /// Gives an exchange that holds messages back something to keep them in; false where there is no such exchange.
+    pub fn attach_timeline(&mut self, exchange: &str, timeline: T) -> bool {
+        let Some(entry) = self.exchanges.get_mut(exchange) else { return false };
+        entry.timeline = Some(timeline);
+        self.generation += 1;
+        true
+    }
+
+    /// The timelines of exchanges that are gone since the last call.
+    pub fn take_left_timelines(&mut self) -> Vec<T> {
+        std::mem::take(&mut self.left_timelines)
     }
 
     /// Deletes an exchange with all its bindings, and the auto-delete exchanges that have no binding left then. Deleting
@@ -248,11 +282,11 @@ impl<Q> Topology<Q> {
         self.queues.values()
     }
 
-    pub(crate) fn entry(&self, name: &str) -> Result<&Entry, Error> {
+    pub(crate) fn entry(&self, name: &str) -> Result<&Entry<T>, Error> {
         self.find_entry(name).ok_or_else(|| Error::no_exchange(name, &self.vhost))
     }
 
-    pub(crate) fn find_entry(&self, name: &str) -> Option<&Entry> {
+    pub(crate) fn find_entry(&self, name: &str) -> Option<&Entry<T>> {
         self.exchanges.get(name)
     }
 
@@ -289,6 +323,7 @@ impl<Q> Topology<Q> {
     fn take_exchange(&mut self, name: &str, change: &mut Change) -> Vec<Arc<str>> {
         let Some((name, entry)) = self.exchanges.remove_entry(name) else { return Vec::new() };
         change.removed_exchanges.push(entry.exchange);
+        self.left_timelines.extend(entry.timeline);
         let mut bindings = self.bindings.all_from(&name);
         // One from the exchange to itself is in both.
         let to_it = self.bindings.all_to(&Destination::Exchange(Arc::clone(&name)));

@@ -17,7 +17,9 @@ impl VHost {
     pub fn declare_exchange(&self, turn: &mut Turn<'_>, declare: &DeclareExchange<'_>) -> Result<(), Error> {
         self.change(turn, |topology| {
             self.check_not_deleted()?;
-            Ok(((), topology.declare_exchange(declare)?))
+            let change = topology.declare_exchange(declare)?;
+            self.add_timeline(turn, topology, declare.name);
+            Ok(((), change))
         })?;
         self.apply_policies_to_exchange(turn, declare.name);
         Ok(())
@@ -31,11 +33,15 @@ impl VHost {
         self.topology.read().exchange(name).cloned()
     }
 
-    /// Deletes an exchange with its bindings. One that is not there is a success.
+    /// Deletes an exchange with its bindings, and with what it holds back. One that is not there is a success.
     ///
     /// # Errors
-    /// 403 for the pre-declared ones, 406 where `if_unused` and it has bindings.
+    /// 403 for the pre-declared ones, 406 where `if_unused` and it has bindings or holds messages back.
     pub fn delete_exchange(&self, turn: &mut Turn<'_>, name: &str, if_unused: bool) -> Result<(), Error> {
+        let waiting = self.timeline(name).map_or(0, |timeline| timeline.counts().messages);
+        if if_unused && waiting > 0 {
+            return Err(Error::holds_messages(name, &self.name, waiting));
+        }
         self.change(turn, |topology| Ok(((), topology.delete_exchange(name, if_unused)?)))
     }
 

@@ -9,6 +9,7 @@ mod metadata;
 mod policies;
 mod queues;
 mod remember;
+mod timelines;
 
 use std::{
     collections::HashMap,
@@ -23,9 +24,10 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::{
     Error, Turn,
-    exchange::{Binding, ExchangeTypes},
+    exchange::{Binding, ExchangeTypes, RouteInput},
     queue::Queue,
-    routing,
+    routing::{self, Routed, Sender},
+    timeline::Timeline,
     topology::{Change, DeclareExchange, Exchange, Topology},
 };
 
@@ -37,11 +39,14 @@ pub(crate) use remember::remember;
 /// Bytes of a vhost's name, as a short string has it.
 const NAME_BYTES_MAX: usize = 255;
 
+/// What leads where in a vhost.
+type Map = Topology<Arc<Queue>, Arc<Timeline>>;
+
 /// A virtual host.
 pub struct VHost {
     /// Its name.
     pub name: Arc<str>,
-    topology: RwLock<Topology<Arc<Queue>>>,
+    topology: RwLock<Map>,
     generation: AtomicU64,
     deleted: AtomicBool,
     metadata: RwLock<Arc<VHostMetadata>>,
@@ -85,36 +90,21 @@ impl VHost {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// The queues a message goes to, and whether that depends on exchange and routing key alone.
+    /// Where a message goes that comes to an exchange at `now_ms`.
     ///
     /// # Errors
-    /// 404 for an unknown exchange, 403 for an internal one, 406 for malformed CC or BCC headers or an exchange whose
-    /// type is missing.
+    /// 404 for an unknown exchange, 403 for a client's message to an internal one, 406 for malformed CC or BCC headers, an
+    /// exchange whose type is missing, and a time that cannot be told.
     pub fn route(
         &self,
+        sender: Sender,
         exchange: &str,
         routing_key: &[u8],
         properties: &Properties<'_>,
-    ) -> Result<(Vec<Arc<Queue>>, bool), Error> {
-        let mut queues = Vec::new();
-        let topology = self.topology.read();
-        let cacheable = routing::route(&topology, exchange, routing_key, properties.headers, &mut queues)?;
-        Ok((queues, cacheable))
-    }
-
-    /// As [`Self::route`], for messages that come from the broker itself: internal exchanges take them.
-    ///
-    /// # Errors
-    /// As [`Self::route`], but for 403.
-    pub(crate) fn route_internally(
-        &self,
-        exchange: &str,
-        routing_key: &[u8],
-        properties: &Properties<'_>,
-    ) -> Result<Vec<Arc<Queue>>, Error> {
-        let mut queues = Vec::new();
-        routing::route_internally(&self.topology.read(), exchange, routing_key, properties.headers, &mut queues)?;
-        Ok(queues)
+        now_ms: u64,
+    ) -> Result<Routed<Arc<Queue>, Arc<Timeline>>, Error> {
+        let input = RouteInput { routing_key, headers: properties.headers };
+        routing::route(&self.topology.read(), sender, exchange, input, now_ms)
     }
 
     /// The queues, by name.
@@ -181,12 +171,16 @@ impl VHost {
     fn change<T>(
         &self,
         turn: &Turn<'_>,
-        change: impl FnOnce(&mut Topology<Arc<Queue>>) -> Result<(T, Change), Error>,
+        change: impl FnOnce(&mut Map) -> Result<(T, Change), Error>,
     ) -> Result<T, Error> {
         let mut topology = self.topology.write();
         let (result, change) = change(&mut topology)?;
         self.generation.store(topology.generation(), Ordering::Release);
         remember::change(&turn.store, &topology, &change);
+        let left = topology.take_left_timelines();
+        left.iter().for_each(|timeline| remember::timeline_gone(&turn.store, timeline));
+        drop(topology);
+        left.iter().for_each(|timeline| timeline.close());
         Ok(result)
     }
 }

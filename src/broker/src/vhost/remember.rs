@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use leveret_store::Turn;
 
+use super::Map;
 use crate::{
-    catalogue::{BindingRecord, ExchangeRecord, Meta, QueueRecord, Record},
+    catalogue::{BindingRecord, ExchangeRecord, Meta, QueueRecord, Record, TimelineRecord},
     exchange::{Binding, Destination},
     queue::Queue,
-    topology::{Change, Exchange, RESERVED_PREFIX, Topology},
+    timeline::Timeline,
+    topology::{Change, Exchange, RESERVED_PREFIX},
 };
 
 /// Notes a record, new or changed.
@@ -23,7 +25,7 @@ fn forget(turn: &Turn<'_>, record: &Record) {
     turn.catalogue(|writes| writes.delete_catalogue(record.key()));
 }
 
-pub(super) fn change(turn: &Turn<'_>, topology: &Topology<Arc<Queue>>, change: &Change) {
+pub(super) fn change(turn: &Turn<'_>, topology: &Map, change: &Change) {
     let vhost = topology.vhost();
     // What is gone goes first: a change may put something of the same key in its place.
     for binding in &change.removed_bindings {
@@ -56,6 +58,31 @@ pub(super) fn queue_gone(turn: &Turn<'_>, queue: &Queue) {
     }
 }
 
+/// Notes the timeline of an exchange together with the next id. That of an exchange which is not durable is not known at
+/// the next start, and what was in it is removed then.
+pub(super) fn timeline(turn: &Turn<'_>, timeline: &Timeline, next_queue_id: u64) {
+    remember(turn, &Record::Meta(Meta { next_queue_id }));
+    if timeline.is_kept {
+        remember(turn, &timeline_record(timeline));
+    }
+}
+
+/// Notes that a timeline is gone with all its messages.
+pub(super) fn timeline_gone(turn: &Turn<'_>, timeline: &Timeline) {
+    if timeline.is_kept {
+        forget(turn, &timeline_record(timeline));
+    }
+    turn.catalogue(|writes| writes.drop_timeline(timeline.id));
+}
+
+fn timeline_record(timeline: &Timeline) -> Record {
+    Record::Timeline(TimelineRecord {
+        id: timeline.id,
+        vhost: Arc::clone(&timeline.vhost),
+        exchange: Arc::clone(&timeline.exchange),
+    })
+}
+
 fn queue_record(queue: &Queue) -> Record {
     Record::Queue(QueueRecord {
         id: queue.id,
@@ -84,11 +111,11 @@ fn binding_record(vhost: &Arc<str>, binding: &Binding) -> Record {
 }
 
 /// Pre-declared exchanges are made anew with every start.
-fn is_kept(exchange: &Exchange) -> bool {
+pub(super) fn is_kept(exchange: &Exchange) -> bool {
     exchange.durable && !exchange.name.starts_with(RESERVED_PREFIX)
 }
 
-fn has_kept_ends(topology: &Topology<Arc<Queue>>, binding: &Binding) -> bool {
+fn has_kept_ends(topology: &Map, binding: &Binding) -> bool {
     let is_durable = |name: &str| topology.exchange(name).is_ok_and(|exchange| exchange.durable);
     is_durable(&binding.source)
         && match &binding.destination {

@@ -152,6 +152,7 @@ impl Channel {
             properties: &message.properties,
             properties_raw: message.properties_raw,
             body: message.body,
+            dead_lettered: false,
         };
         let routing = self.publisher.publish(turn, &publish, tag)?;
         Ok(Routed { anywhere: routing.routed, durable: routing.durable })

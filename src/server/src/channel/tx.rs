@@ -11,6 +11,7 @@ use leveret_amqp::tx;
 use leveret_broker::{
     Claims, Error,
     queue::{Admission, Outcome},
+    routing::Sender,
 };
 
 use smallvec::smallvec;
@@ -74,13 +75,14 @@ impl Transaction {
     }
 
     /// Everything that a publish of the transaction may fail with, while nothing has been done.
-    fn check(&self, session: &Session) -> Result<(), Error> {
+    fn check(&self, session: &Session, now_ms: u64) -> Result<(), Error> {
         let mut claims = Claims::default();
         for publish in &self.publishes {
             let message = Incoming::of(publish)?;
             if !reply_to::is_reply(&message) {
-                let (queues, _) = session.vhost.route(message.exchange, message.routing_key, &message.properties)?;
-                claims.add(queues, message.body.len() as u64);
+                let Incoming { exchange, routing_key, properties, .. } = &message;
+                let routed = session.vhost.route(Sender::Client, exchange, routing_key, properties, now_ms)?;
+                claims.add(routed.queues, message.body.len() as u64);
             }
         }
         claims.check()
@@ -115,7 +117,7 @@ impl Channel {
 
     pub(super) fn tx_commit(&mut self, step: &mut Step<'_, '_>) -> Result<(), Error> {
         let transaction = self.transaction.as_mut().ok_or_else(not_transactional)?;
-        transaction.check(step.session)?;
+        transaction.check(step.session, step.turn.now_ms)?;
         let Transaction { publishes, settlements, .. } = std::mem::take(transaction);
         transaction.count(&self.stats);
         let mut durable = self.commit_publishes(&publishes, step)?;

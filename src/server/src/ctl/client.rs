@@ -31,6 +31,11 @@ impl Client {
         self.send(Method::PUT, path, Some(body), None).map(drop)
     }
 
+    /// As [`Self::put`], for an answer that says something.
+    pub(super) fn put_for(&self, path: &str, body: &Value) -> Result<Value, Error> {
+        self.send(Method::PUT, path, Some(body), None)
+    }
+
     pub(super) fn patch(&self, path: &str, body: &Value) -> Result<(), Error> {
         self.send(Method::PATCH, path, Some(body), None).map(drop)
     }
@@ -41,6 +46,11 @@ impl Client {
 
     pub(super) fn delete(&self, path: &str) -> Result<(), Error> {
         self.send(Method::DELETE, path, None, None).map(drop)
+    }
+
+    /// As [`Self::delete`], for an answer that says something.
+    pub(super) fn delete_for(&self, path: &str) -> Result<Value, Error> {
+        self.send(Method::DELETE, path, None, None)
     }
 
     /// Deletes, and says why.

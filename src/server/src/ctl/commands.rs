@@ -86,6 +86,7 @@ pub(super) fn run(command: Command, vhost: &str, client: &Client, output: &Outpu
         Command::ListConnections { columns } => context.list(&lists::CONNECTIONS, &columns),
         Command::ListChannels { columns } => context.list(&lists::CHANNELS, &columns),
         Command::ListConsumers { columns } => context.list(&lists::CONSUMERS, &columns),
+        Command::Delayed(command) => context.delayed(&command),
         Command::PurgeQueue { queue } => {
             output.remark(&format!("Purging queue '{queue}' in vhost '{vhost}'"));
             let path = format!("{}/contents", context.queue_path(&queue));
@@ -166,7 +167,7 @@ impl Context<'_> {
         Ok(())
     }
 
-    fn list(&self, list: &List, columns: &[String]) -> Result<(), Error> {
+    pub(super) fn list(&self, list: &List, columns: &[String]) -> Result<(), Error> {
         let columns = choose(columns, list.columns, list.default)?;
         let of = if list.by_vhost { format!(" for vhost {}", self.vhost) } else { String::new() };
         self.output.remark(&format!("Listing {}{of}", list.what));

@@ -101,9 +101,40 @@ pub(super) const EXCHANGES: List = List {
         ("internal", "internal"),
         ("arguments", "arguments"),
         ("policy", "policy"),
+        ("messages_delayed", "messages_delayed"),
     ],
     default: &["name", "type"],
 };
+
+pub(super) const DELAYED_EXCHANGES: List = List {
+    what: "delayed exchanges",
+    path: "delayed",
+    by_vhost: true,
+    columns: &[
+        ("name", "name"),
+        ("vhost", "vhost"),
+        ("messages_delayed", "messages_delayed"),
+        ("message_bytes_delayed", "message_bytes_delayed"),
+        ("next_due_ms", "next_due_ms"),
+        ("delivered", "delivered"),
+        ("unroutable", "unroutable"),
+        ("lateness", "lateness"),
+    ],
+    default: &["name", "messages_delayed", "next_due_ms"],
+};
+
+pub(super) const DELAYED_COLUMNS: &[Column] = &[
+    ("id", "id"),
+    ("due_ms", "due_ms"),
+    ("published_ms", "published_ms"),
+    ("message_id", "message_id"),
+    ("exchange", "exchange"),
+    ("routing_key", "routing_key"),
+    ("properties", "properties"),
+    ("payload_bytes", "payload_bytes"),
+];
+
+pub(super) const DELAYED_DEFAULT: &[&str] = &["id", "due_ms", "message_id", "routing_key", "payload_bytes"];
 
 pub(super) const BINDINGS: List = List {
     what: "bindings",

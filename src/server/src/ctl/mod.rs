@@ -6,6 +6,7 @@
 
 mod client;
 mod commands;
+mod delayed;
 mod error;
 mod limits;
 mod lists;
@@ -219,6 +220,8 @@ enum Command {
     ListChannels { columns: Vec<String> },
     /// List the consumers of a vhost
     ListConsumers { columns: Vec<String> },
+    #[command(flatten)]
+    Delayed(delayed::DelayedCommand),
     /// Remove the ready messages of a queue
     PurgeQueue { queue: String },
     /// Delete a queue
@@ -313,6 +316,9 @@ mod tests {
         assert!(matches!(parsed.command, Command::ListQueues { columns } if columns == ["name"]));
         let parsed = Ctl::parse_from(["ctl", "delete_queue", "q", "--if-empty", "--if-unused"]).options;
         assert!(matches!(parsed.command, Command::DeleteQueue { if_empty: true, if_unused: true, .. }));
+        let parsed = Ctl::parse_from(["ctl", "reschedule_delayed", "x", "1-2", "--at-ms", "7"]).options;
+        assert!(matches!(parsed.command, Command::Delayed(_)));
+        assert!(Ctl::try_parse_from(["ctl", "reschedule_delayed", "x", "1-2"]).is_err(), "a time is needed");
         let parsed = Ctl::parse_from(["ctl", "set_policy", "--priority", "-1", "p", "^a", "{}"]).options;
         assert!(matches!(parsed.command, Command::SetPolicy(policy) if policy.priority == -1));
     }

@@ -23,6 +23,8 @@ impl Plugins {
     #[must_use]
     pub fn compiled_in() -> Self {
         Self(vec![
+            #[cfg(feature = "delayed-message-exchange")]
+            Box::new(leveret_delayed_message_exchange::DelayedMessageExchange),
             #[cfg(feature = "management")]
             Box::new(leveret_management::Management),
         ])
