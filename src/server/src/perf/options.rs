@@ -59,6 +59,10 @@ pub struct Options {
     /// Publish persistent messages (delivery mode 2)
     #[arg(long)]
     pub persistent: bool,
+    /// Delay each message by up to so many milliseconds, at random, through an exchange of type x-delayed-message; what is
+    /// measured from end to end is then how late messages are
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "verify")]
+    pub delay_ms: Option<u64>,
     /// Publish for so many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10, conflicts_with = "messages")]
     pub time: u64,
@@ -124,11 +128,12 @@ impl Options {
 
     /// The exchange to publish to, empty for the default exchange.
     pub(super) fn exchange(&self) -> String {
-        match (&self.exchange, self.pattern) {
-            (Some(name), _) => name.clone(),
-            (None, Pattern::WorkQueue) => String::new(),
-            (None, Pattern::FanOut) => format!("{}.fanout", self.queue_prefix),
-            (None, Pattern::Topic) => format!("{}.topic", self.queue_prefix),
+        match (&self.exchange, self.pattern, self.delay_ms) {
+            (Some(name), ..) => name.clone(),
+            (None, _, Some(_)) => format!("{}.delayed", self.queue_prefix),
+            (None, Pattern::WorkQueue, None) => String::new(),
+            (None, Pattern::FanOut, None) => format!("{}.fanout", self.queue_prefix),
+            (None, Pattern::Topic, None) => format!("{}.topic", self.queue_prefix),
         }
     }
 

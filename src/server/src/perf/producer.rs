@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use leveret_amqp::{Method, OwnedProperties, basic, confirm, encode_body, encode_header};
+use leveret_amqp::{FieldTable, Method, OwnedProperties, basic, confirm, encode_body, encode_header};
 use rand::RngExt;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -29,9 +29,16 @@ struct Stream {
     /// Queue that the messages go to; under fan-out they go to all.
     queue: u32,
     /// basic.publish and header frames for each routing key, encoded once.
-    heads: Vec<Vec<u8>>,
+    heads: Vec<Head>,
     /// Number of the next message.
     next: u32,
+}
+
+/// The frames of a message before its body; they are the same for all messages with one routing key, but for a delay.
+struct Head {
+    frames: Vec<u8>,
+    /// Where the delay is in it, if there is one.
+    delay_at: Option<usize>,
 }
 
 /// What a producer did.
@@ -59,6 +66,8 @@ pub(super) struct Producer {
     streams: Vec<Stream>,
     refused: Vec<Vec<u32>>,
     bodies: Bodies,
+    /// Of messages that are delayed.
+    delay_ms_max: Option<u64>,
     window: usize,
     confirms: Confirms,
     latency: Latency,
@@ -83,6 +92,7 @@ impl Producer {
             refused: vec![Vec::new(); streams.len()],
             streams,
             bodies: Bodies::new((options.size as usize).max(STAMP_BYTES)),
+            delay_ms_max: options.delay_ms,
             window: options.confirm,
             confirms: Confirms::default(),
             latency: Latency::new(),
@@ -155,10 +165,13 @@ impl Producer {
         let index = (self.sent % self.streams.len() as u64) as usize;
         let stream = &mut self.streams[index];
         let sequence = stream.next;
-        let head = &stream.heads[sequence as usize % stream.heads.len()];
-        self.wire.output.extend_from_slice(head);
+        let key = sequence as usize % stream.heads.len();
+        let delay_ms = self.delay_ms_max.map_or(0, |delay_ms_max| rand::rng().random_range(1..=delay_ms_max));
+        self.wire.output.extend_from_slice(stream.heads[key].delayed_by(delay_ms));
         let body = self.bodies.next();
-        Stamp { run: self.shared.run, producer: self.index, sequence, sent_ns }.write(body);
+        // A delayed message is late from when it is due.
+        let due_ns = sent_ns.saturating_add(delay_ms.saturating_mul(1_000_000));
+        Stamp { run: self.shared.run, producer: self.index, sequence, sent_ns: due_ns }.write(body);
         encode_body(CHANNEL, self.wire.frame_max(), body, &mut self.wire.output);
         stream.next += 1;
         self.sent += 1;
@@ -216,7 +229,7 @@ fn streams(options: &Options, index: usize) -> Vec<Stream> {
         .into_iter()
         .map(|queue| {
             let keys = routing_keys(options, queue);
-            Stream { queue, heads: keys.iter().map(|key| encode_head(options, key)).collect(), next: 0 }
+            Stream { queue, heads: keys.iter().map(|key| Head::encode(options, key)).collect(), next: 0 }
         })
         .collect()
 }
@@ -243,15 +256,30 @@ impl Bodies {
     }
 }
 
-/// The frames of a message before its body; they are the same for all messages with one routing key.
-fn encode_head(options: &Options, routing_key: &str) -> Vec<u8> {
-    let exchange = options.exchange();
-    let publish =
-        basic::Publish { exchange: &exchange, routing_key: routing_key.as_bytes(), ..basic::Publish::default() };
-    let mut out = BytesMut::new();
-    Method::Basic(basic::Method::Publish(publish)).encode(CHANNEL, &mut out);
-    let properties =
-        OwnedProperties { delivery_mode: Some(if options.persistent { 2 } else { 1 }), ..OwnedProperties::default() };
-    encode_header(CHANNEL, u64::from(options.size), &properties.to_raw(), &mut out);
-    out.to_vec()
+/// In the place of a delay until one is known: nothing else in the frames looks like it.
+const DELAY_UNKNOWN: i64 = 0x5d3e_a11e_0dde_1a75;
+
+impl Head {
+    fn encode(options: &Options, routing_key: &str) -> Self {
+        let exchange = options.exchange();
+        let publish =
+            basic::Publish { exchange: &exchange, routing_key: routing_key.as_bytes(), ..basic::Publish::default() };
+        let mut frames = BytesMut::new();
+        Method::Basic(basic::Method::Publish(publish)).encode(CHANNEL, &mut frames);
+        let properties = OwnedProperties {
+            headers: options.delay_ms.map(|_| FieldTable::new().with("x-delay", DELAY_UNKNOWN)),
+            delivery_mode: Some(if options.persistent { 2 } else { 1 }),
+            ..OwnedProperties::default()
+        };
+        encode_header(CHANNEL, u64::from(options.size), &properties.to_raw(), &mut frames);
+        let delay_at = frames.windows(8).position(|bytes| *bytes == DELAY_UNKNOWN.to_be_bytes());
+        Self { frames: frames.to_vec(), delay_at }
+    }
+
+    fn delayed_by(&mut self, delay_ms: u64) -> &[u8] {
+        if let Some(delay_at) = self.delay_at {
+            self.frames[delay_at..delay_at + 8].copy_from_slice(&delay_ms.to_be_bytes());
+        }
+        &self.frames
+    }
 }

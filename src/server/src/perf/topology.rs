@@ -1,6 +1,6 @@
 //! Queues, exchange and bindings of a run, and which producer and consumer has which queues.
 
-use leveret_amqp::{Method, exchange, queue};
+use leveret_amqp::{FieldTable, Method, exchange, queue};
 
 use super::error::Error;
 use super::options::{Options, Pattern};
@@ -70,8 +70,12 @@ impl<'a> Topology<'a> {
             Pattern::FanOut => "fanout",
             Pattern::Topic => "topic",
         };
-        let declare =
-            exchange::Declare { exchange: name, kind, durable: self.options.durable, ..exchange::Declare::default() };
+        let (kind, arguments) = match self.options.delay_ms {
+            None => (kind, FieldTable::new()),
+            Some(_) => ("x-delayed-message", FieldTable::new().with("x-delayed-type", kind)),
+        };
+        let durable = self.options.durable;
+        let declare = exchange::Declare { exchange: name, kind, durable, arguments, ..exchange::Declare::default() };
         let declare = Method::Exchange(exchange::Method::Declare(declare));
         self.wire.call(CHANNEL, &declare, "exchange.declare-ok").await
     }
