@@ -11,6 +11,7 @@ mod consume_ack;
 mod consumers;
 // What a queue does by itself.
 mod dead_letter;
+mod delayed;
 mod incomplete;
 mod length;
 mod priority;

@@ -1,5 +1,6 @@
 //! A crash of the process: signal 9. Messages, transactions and dead letters under load, the others after a promise.
 
+mod delayed;
 mod messages;
 mod moves;
 
@@ -30,6 +31,11 @@ async fn transactions() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_letters() {
     moves::dead_letters().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delayed_messages() {
+    delayed::delayed_messages().await;
 }
 
 async fn run<S: Scene>() {
