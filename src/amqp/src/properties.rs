@@ -64,6 +64,24 @@ const CLUSTER_ID: u16 = 1 << 2;
 const UNDEFINED: u16 = 0b11;
 
 impl<'a> Properties<'a> {
+    /// No property at all, as [`EMPTY_RAW`] has it.
+    pub const EMPTY: Self = Self {
+        content_type: None,
+        content_encoding: None,
+        headers: None,
+        delivery_mode: None,
+        priority: None,
+        correlation_id: None,
+        reply_to: None,
+        expiration: None,
+        message_id: None,
+        timestamp: None,
+        kind: None,
+        user_id: None,
+        app_id: None,
+        cluster_id: None,
+    };
+
     /// Reads flags and property list, exactly the bytes after the body size in a header frame. Lengths are checked, the
     /// contents of `headers` are not: see [`RawTable::validate`].
     ///

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use divan::{Bencher, black_box};
-use leveret_amqp::{FieldTable, RawTable};
+use leveret_amqp::{FieldTable, Properties, RawTable};
 use leveret_broker::{
     exchange::{Binding, Destination, ExchangeTypes, RouteInput},
     routing::{Sender, route},
@@ -50,7 +50,7 @@ fn topic(bencher: Bencher<'_, '_>, bindings: u32) {
     };
     let topology = topology("topic", (0..bindings).map(|number| (pattern(number), FieldTable::new())));
     bencher.bench_local(|| {
-        let input = RouteInput { routing_key: black_box(b"eu.6.created"), headers: None };
+        let input = RouteInput::of_key(black_box(b"eu.6.created"));
         route(&topology, Sender::Client, "x", input, 0).unwrap().queues.len()
     });
 }
@@ -61,9 +61,9 @@ fn headers(bencher: Bencher<'_, '_>, bindings: u32) {
     let topology = topology("headers", (0..bindings).map(|number| (String::new(), rule(number))));
     let mut encoded = Vec::new();
     FieldTable::new().with("kind", "pdf").with("size", 5_u32).encode_contents(&mut encoded);
-    let message = RawTable::new(&encoded);
+    let message = Properties { headers: Some(RawTable::new(&encoded)), ..Properties::EMPTY };
     bencher.bench_local(|| {
-        let input = RouteInput { routing_key: b"", headers: Some(black_box(message)) };
+        let input = RouteInput { routing_key: b"", properties: black_box(&message) };
         route(&topology, Sender::Client, "x", input, 0).unwrap().queues.len()
     });
 }

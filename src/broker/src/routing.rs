@@ -57,7 +57,8 @@ pub fn route<Q: Clone, T: Clone>(
     if sender == Sender::Client {
         check_publish(&entry.exchange, topology.vhost())?;
     }
-    let copies = input.headers.map_or_else(|| Ok(Vec::new()), |headers| copied_keys(headers, input.routing_key))?;
+    let copies =
+        input.properties.headers.map_or_else(|| Ok(Vec::new()), |headers| copied_keys(headers, input.routing_key))?;
     let mut walk = Walk::new(topology, sender, entry, input, now_ms, &copies);
     walk.run()?;
     Ok(walk.routed)
@@ -209,7 +210,7 @@ impl<'a, Q: Clone, T: Clone> Walk<'a, Q, T> {
             return Ok(false);
         }
         self.routed.cacheable = false;
-        let until_ms = match hold.until(self.input.headers, self.now_ms) {
+        let until_ms = match hold.until(self.input.properties.headers, self.now_ms) {
             Ok(until_ms) => until_ms.filter(|until_ms| *until_ms > self.now_ms),
             Err(error) if self.sender == Sender::Client => return Err(error),
             Err(error) => {

@@ -3,7 +3,7 @@ use proptest::{prelude::*, sample::select};
 
 use super::*;
 use crate::{
-    exchange::{Binding, ExchangeTypes},
+    exchange::{Binding, ExchangeTypes, testing::with_headers},
     topology::DeclareExchange,
 };
 
@@ -58,7 +58,7 @@ fn try_route(
     headers: &FieldTable,
 ) -> Result<(Vec<String>, bool), Error> {
     let contents = contents(headers);
-    let input = RouteInput { routing_key: key.as_bytes(), headers: Some(RawTable::new(&contents)) };
+    let input = RouteInput { routing_key: key.as_bytes(), properties: &with_headers(&contents) };
     let Routed { queues: mut out, cacheable, .. } = route(topology, Sender::Client, exchange, input, 0)?;
     out.sort();
     let before = out.len();
@@ -74,7 +74,7 @@ fn route_plainly(
     exchange: &str,
     routing_key: &[u8],
 ) -> Result<Routed<String>, Error> {
-    route(topology, sender, exchange, RouteInput { routing_key, headers: None }, 0)
+    route(topology, sender, exchange, RouteInput::of_key(routing_key), 0)
 }
 
 fn routed(topology: &Topology<String>, exchange: &str, key: &str) -> Vec<String> {
@@ -212,7 +212,7 @@ fn copies_must_be_an_array() {
 
 #[test]
 fn malformed_copies_are_a_syntax_error() {
-    let input = RouteInput { routing_key: b"", headers: Some(RawTable::new(b"\x02CCS\0\0")) };
+    let input = RouteInput { routing_key: b"", properties: &with_headers(b"\x02CCS\0\0") };
     let error = route(&topology(&[]), Sender::Client, "", input, 0).unwrap_err();
     assert_eq!(error.code, ReplyCode::SyntaxError);
 }

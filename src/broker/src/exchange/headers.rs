@@ -86,7 +86,7 @@ impl Router for Headers {
             scratch.rules.begin(self.rules.len());
             self.count(&self.unconditional, scratch, out);
             if !self.names.is_empty() {
-                self.route_by(input.headers.unwrap_or_default(), scratch, out);
+                self.route_by(input.properties.headers.unwrap_or_default(), scratch, out);
             }
         });
     }

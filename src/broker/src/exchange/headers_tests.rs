@@ -83,7 +83,7 @@ fn the_first_entry_of_a_name_counts() {
     FieldTable::new().with("a", 1_i32).encode_contents(&mut contents);
     FieldTable::new().with("a", 2_i32).encode_contents(&mut contents);
     let mut out = Vec::new();
-    headers.route(&RouteInput { routing_key: b"", headers: Some(RawTable::new(&contents)) }, &mut out);
+    headers.route(&RouteInput { routing_key: b"", properties: &with_headers(&contents) }, &mut out);
     assert_eq!(out, [queue("one")]);
 }
 
@@ -114,8 +114,7 @@ fn one_among_thousands_of_bindings() {
     }
     let mut contents = Vec::new();
     FieldTable::new().with("other", "x").with("format", "f7").with("size", 407_i64).encode_contents(&mut contents);
-    let input = RouteInput { routing_key: b"", headers: Some(RawTable::new(&contents)) };
     let mut out = Vec::new();
-    headers.route(&input, &mut out);
+    headers.route(&RouteInput { routing_key: b"", properties: &with_headers(&contents) }, &mut out);
     assert_eq!(out, [queue("q407")]);
 }

@@ -20,7 +20,7 @@ mod topic;
 
 use std::sync::Arc;
 
-use leveret_amqp::{FieldTable, RawTable};
+use leveret_amqp::{FieldTable, Properties};
 
 use crate::Error;
 
@@ -94,19 +94,28 @@ pub trait Router: Send + Sync {
         true
     }
 
-    /// False where every routing key gives the same result: then further keys (CC, BCC) are not tried.
+    /// False where further routing keys (CC, BCC) are not tried: every key gives the same result, or only the message's
+    /// own counts.
     fn uses_routing_key(&self) -> bool {
         true
     }
 }
 
 /// What an exchange may look at.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct RouteInput<'a> {
     /// The routing key.
     pub routing_key: &'a [u8],
-    /// The message's headers, if it has any.
-    pub headers: Option<RawTable<'a>>,
+    /// The message's properties; its headers, which are one of them, are not looked into yet.
+    pub properties: &'a Properties<'a>,
+}
+
+impl<'a> RouteInput<'a> {
+    /// A message without properties.
+    #[must_use]
+    pub const fn of_key(routing_key: &'a [u8]) -> Self {
+        Self { routing_key, properties: &Properties::EMPTY }
+    }
 }
 
 /// Where a binding leads.

@@ -1,6 +1,6 @@
 //! What the tests of several routers use.
 
-use leveret_amqp::{FieldTable, FieldValue, RawTable};
+use leveret_amqp::{FieldTable, FieldValue, Properties, RawTable};
 use proptest::{prelude::*, sample::select};
 
 use super::{Binding, Destination, RouteInput, Router};
@@ -20,14 +20,19 @@ pub(crate) fn binding(routing_key: &str, queue_name: &str) -> Binding {
 
 /// The names routed to, sorted. Panics where one comes twice.
 pub(crate) fn routed(router: &dyn Router, routing_key: &str) -> Vec<String> {
-    sorted_names(router, &RouteInput { routing_key: routing_key.as_bytes(), headers: None })
+    sorted_names(router, &RouteInput::of_key(routing_key.as_bytes()))
 }
 
 /// Likewise, by headers.
 pub(crate) fn routed_by_headers(router: &dyn Router, headers: &FieldTable) -> Vec<String> {
     let mut contents = Vec::new();
     headers.encode_contents(&mut contents);
-    sorted_names(router, &RouteInput { routing_key: b"", headers: Some(RawTable::new(&contents)) })
+    sorted_names(router, &RouteInput { routing_key: b"", properties: &with_headers(&contents) })
+}
+
+/// Properties that are headers only, of these entries on the wire.
+pub(crate) fn with_headers(contents: &[u8]) -> Properties<'_> {
+    Properties { headers: Some(RawTable::new(contents)), ..Properties::EMPTY }
 }
 
 fn sorted_names(router: &dyn Router, input: &RouteInput<'_>) -> Vec<String> {

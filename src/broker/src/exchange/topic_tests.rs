@@ -131,7 +131,7 @@ fn two_among_thousands_of_bindings() {
         topic.bind(&binding(&format!("#.alarm{number}"), &format!("q{number}")));
     }
     topic.bind(&binding("region7.#", "all7"));
-    let input = RouteInput { routing_key: b"region7.device507.event", headers: None };
+    let input = RouteInput::of_key(b"region7.device507.event");
     let mut out = Vec::new();
     topic.route(&input, &mut out);
     assert_eq!(out.len(), 2);

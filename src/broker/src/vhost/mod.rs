@@ -103,7 +103,7 @@ impl VHost {
         properties: &Properties<'_>,
         now_ms: u64,
     ) -> Result<Routed<Arc<Queue>, Arc<Timeline>>, Error> {
-        let input = RouteInput { routing_key, headers: properties.headers };
+        let input = RouteInput { routing_key, properties };
         routing::route(&self.topology.read(), sender, exchange, input, now_ms)
     }
 
