@@ -218,7 +218,8 @@ pub(crate) fn resource(kind: &str, name: &str, vhost: &str) -> String {
 }
 
 /// Bytes as Erlang prints a binary: `<<"text">>`, or numbers where it is no text.
-pub(crate) fn erlang_binary(bytes: &[u8]) -> String {
+#[must_use]
+pub fn erlang_binary(bytes: &[u8]) -> String {
     match str::from_utf8(bytes) {
         Ok("") => "<<>>".to_owned(),
         Ok(text) if text.chars().any(char::is_control) => erlang_bytes(bytes),

@@ -43,7 +43,7 @@ mod vhost;
 
 pub use broker::{Broker, BrokerConfig};
 pub use claims::Claims;
-pub use error::Error;
+pub use error::{Error, erlang_binary};
 pub use publisher::{Publish, Publisher, Routing};
 pub use recovery::OpenError;
 pub use timers::Sleeper;

@@ -26,8 +26,9 @@ pub(super) fn put(value: &FieldValue, out: &mut Vec<u8>) {
     }
 }
 
-/// Appends the canonical form of a value on the wire; false where it is malformed. Allocates for arrays and tables only.
-pub(super) fn put_raw(value: RawValue<'_>, out: &mut Vec<u8>) -> bool {
+/// Appends the canonical form of a value on the wire: bytes that are equal where values are, integers by value whatever
+/// their width. False where it is malformed. Allocates for arrays and tables only.
+pub fn put_canonical(value: RawValue<'_>, out: &mut Vec<u8>) -> bool {
     if let Some(bytes) = value.as_bytes() {
         put_bytes(b'S', bytes, out);
         return true;
@@ -53,7 +54,7 @@ fn put_bytes(kind: u8, bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 fn put_len(kind: u8, len: usize, out: &mut Vec<u8>) {
-    put_fixed(kind, len.to_be_bytes(), out);
+    put_fixed(kind, (len as u64).to_be_bytes(), out);
 }
 
 fn put_fixed<const N: usize>(kind: u8, bytes: [u8; N], out: &mut Vec<u8>) {
@@ -86,7 +87,7 @@ mod tests {
             FieldTable::new().with("k", value.clone()).encode_contents(&mut contents);
             let raw = RawTable::new(&contents).find_raw("k").unwrap().unwrap();
             let mut bytes = Vec::new();
-            prop_assert!(put_raw(raw, &mut bytes));
+            prop_assert!(put_canonical(raw, &mut bytes));
             prop_assert_eq!(bytes, canonical(&value));
         }
     }

@@ -115,7 +115,7 @@ impl Headers {
                 continue;
             }
             scratch.bytes.clear();
-            if canonical::put_raw(value, &mut scratch.bytes)
+            if canonical::put_canonical(value, &mut scratch.bytes)
                 && let Some(rules) = conditions.equal.get(&scratch.bytes[..])
             {
                 self.count(rules, scratch, out);

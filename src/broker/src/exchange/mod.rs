@@ -9,6 +9,7 @@
 
 mod canonical;
 mod counted;
+mod destinations;
 mod direct;
 mod fanout;
 mod headers;
@@ -24,6 +25,8 @@ use leveret_amqp::{FieldTable, Properties};
 
 use crate::Error;
 
+pub use canonical::put_canonical;
+pub use destinations::Destinations;
 pub use direct::Direct;
 pub use fanout::Fanout;
 pub use headers::Headers;

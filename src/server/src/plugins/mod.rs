@@ -23,10 +23,16 @@ impl Plugins {
     #[must_use]
     pub fn compiled_in() -> Self {
         Self(vec![
+            #[cfg(feature = "consistent-hash-exchange")]
+            Box::new(leveret_consistent_hash_exchange::ConsistentHashExchange),
             #[cfg(feature = "delayed-message-exchange")]
             Box::new(leveret_delayed_message_exchange::DelayedMessageExchange),
             #[cfg(feature = "management")]
             Box::new(leveret_management::Management),
+            #[cfg(feature = "modulus-hash-exchange")]
+            Box::new(leveret_modulus_hash_exchange::ModulusHashExchange),
+            #[cfg(feature = "random-exchange")]
+            Box::new(leveret_random_exchange::RandomExchange),
         ])
     }
 
