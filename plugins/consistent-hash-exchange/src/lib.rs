@@ -6,6 +6,8 @@
 //! As RabbitMQ's plugin, with one difference: there a binding that goes renumbers those that were made after it, and
 //! their keys move, too.
 
+#[cfg(test)]
+mod conformance;
 mod hash_on;
 mod kind;
 mod rendezvous;

@@ -72,7 +72,14 @@ impl Router for Modulus {
 
 #[cfg(test)]
 mod tests {
+    use leveret_broker::exchange::conformance::{self, Setup};
+
     use super::*;
+
+    #[test]
+    fn it_conforms() {
+        conformance::check(&ModulusHash, &Setup::default()).unwrap();
+    }
 
     fn router(queues: &[&str]) -> Modulus {
         let mut router = Modulus::default();

@@ -40,4 +40,6 @@ fn draw(destinations: &Destinations) -> Option<Destination> {
 }
 
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod testing;

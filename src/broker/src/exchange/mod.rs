@@ -8,6 +8,7 @@
 //! what makes RabbitMQ's headers exchange slow), and routers that call back per destination (a virtual call each).
 
 mod canonical;
+pub mod conformance;
 mod counted;
 mod destinations;
 mod direct;
@@ -85,7 +86,7 @@ pub trait Router: Send + Sync {
     /// Adds a binding that is not there yet.
     fn bind(&mut self, binding: &Binding);
 
-    /// Removes a binding that was added.
+    /// Removes a binding that was added. It has the same parts, which `==` denies where an argument is not a number.
     fn unbind(&mut self, binding: &Binding);
 
     /// Appends each destination that the message goes to, once, in no particular order.
