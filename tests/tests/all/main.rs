@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 // What is declared: exchanges, queues, bindings; how messages are routed.
+mod exchange_types;
 mod routing;
 mod topology;
 // Publishing: confirms, returns, what comes out as it went in.
@@ -24,5 +25,7 @@ mod policies;
 mod vhosts;
 // What is there after an orderly stop.
 mod restart;
+// What README shows of examples/.
+mod custom_exchange;
 // What README says of confirms: crashes, losses of power, disks that fail or are full.
 mod contract;
