@@ -214,6 +214,21 @@ def steady(load):
         load.note_disk("then")
 
 
+@load("10,000,000 delayed messages of 100 bytes, due over an hour; killed, started, and 20,000 more a second due for a minute")
+def delayed(load):
+    load.publish(10_000_000, "--delay-ms", 3_600_000, *PERSISTENT)
+    load.note_disk("full")
+    load.note(f"peak before the kill {load.broker.memory().peak / MIB:,.0f} MiB")
+    load.broker.crash()
+    begin = time.monotonic()
+    load.broker.start()
+    load.note(f"takes connections {time.monotonic() - begin:.2f} s after the start")
+    late = load.perf("--queue-prefix", "late", "--delay-ms", 20_000, "--rate", 20_000, "--time",
+                     max(1, int(60 * load.scale)), *PERSISTENT, keep=False)["end_to_end"]
+    load.note("late: " + ", ".join(f"{name} {late[key] / 1000:.2f} ms" for name, key in
+                                   (("p50", "p50_us"), ("p99", "p99_us"), ("p99.9", "p999_us"))))
+
+
 def measure(name, scale):
     title, drive = LOADS[name]
     broker = Broker("leveret")

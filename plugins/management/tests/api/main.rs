@@ -3,6 +3,7 @@
 
 mod limits;
 mod permissions;
+mod plugins;
 mod policies;
 mod support;
 mod topology;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
-use leveret_broker::{Broker, BrokerConfig, exchange::ExchangeTypes};
+use leveret_broker::{Broker, BrokerConfig, exchange::ExchangeTypes, plugin::HttpRoute};
 use leveret_management::{Clients, Door, router};
 use leveret_store::{Options, Store};
 use serde_json::{Value, json};
@@ -89,14 +89,27 @@ impl Api {
     }
 
     pub(crate) async fn of(door: Door) -> Self {
+        Self::serving(door, &[]).await
+    }
+
+    /// Over TCP, with the routes of a plugin.
+    pub(crate) async fn with_routes(routes: &[HttpRoute]) -> Self {
+        Self::serving(Door::Tcp, routes).await
+    }
+
+    async fn serving(door: Door, routes: &[HttpRoute]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut api = Self::open(&folder, door).await;
+        let mut api = Self::open_with(&folder, door, routes).await;
         api._folder = Some(folder);
         api
     }
 
     /// In a folder that outlives it.
     pub(crate) async fn open(folder: &TempDir, door: Door) -> Self {
+        Self::open_with(folder, door, &[]).await
+    }
+
+    async fn open_with(folder: &TempDir, door: Door, routes: &[HttpRoute]) -> Self {
         let store = Store::open(folder.path(), &Options::default()).unwrap();
         let config = BrokerConfig {
             default_user: "guest".to_owned(),
@@ -110,7 +123,7 @@ impl Api {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(serve(listener, router(Arc::clone(&broker), shown, door, &[]), stopped));
+        let serving = tokio::spawn(serve(listener, router(Arc::clone(&broker), shown, door, routes), stopped));
         Self { address, broker, clients, stop, serving, _folder: None }
     }
 
