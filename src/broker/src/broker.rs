@@ -224,7 +224,7 @@ impl Broker {
         for queue in queues.filter(|queue| queue.memory_bytes() > self.memory.share()) {
             queue.relieve(&mut self.turn());
         }
-        let timelines = self.vhosts().into_iter().flat_map(|vhost| vhost.timelines());
+        let timelines = self.vhosts().into_iter().flat_map(|vhost| vhost.all_timelines());
         timelines.for_each(|timeline| timeline.relieve());
     }
 

@@ -17,7 +17,7 @@ use crate::{
     message::{self, NewRecord, RecordView},
     queue::{Admission, DeadLetterReason, DeliveryRun, Queue},
     routing::{Routed, Sender},
-    timeline::{Held, Timeline},
+    timeline::{Held, Kept, Timeline},
 };
 
 /// Messages that died together in one queue.
@@ -102,7 +102,7 @@ fn enqueue(
     exchange_and_key: &[u8],
     properties_raw: &[u8],
 ) {
-    if routed.queues.is_empty() && routed.held.is_empty() {
+    if routed.queues.is_empty() && routed.held.is_empty() && routed.kept.is_empty() {
         return;
     }
     let mut builder = RecordsBuilder::new();
@@ -123,6 +123,9 @@ fn enqueue(
     let records = builder.finish();
     for (timeline, due_ms) in &routed.held {
         timeline.hold(turn, &records, [Held { index: 0, due_ms: *due_ms }], AWAITED_BY_ALL);
+    }
+    for (timeline, length) in &routed.kept {
+        timeline.keep(turn, &records, [Kept { index: 0, length: *length }], AWAITED_BY_ALL);
     }
     for queue in &routed.queues {
         // A queue that refuses a dead letter (reject-publish) loses it, as in RabbitMQ's at-most-once dead-lettering.

@@ -12,8 +12,8 @@ use leveret_store::RecordsBuilder;
 use crate::{
     Error, Turn, VHost, message,
     queue::{Admission, Queue},
-    routing::Sender,
-    timeline::{Held, Timeline},
+    routing::{Routed, Sender},
+    timeline::{Held, Kept, Timeline},
 };
 
 /// Routes kept per publisher. Beyond it the cache is emptied: keys that repeat come back at once, keys that do not
@@ -68,6 +68,7 @@ pub struct Publisher {
     tags: Vec<u64>,
     runs: Vec<(Arc<Route>, Range<u32>)>,
     held: Vec<(Arc<Timeline>, Held)>,
+    kept: Vec<(Arc<Timeline>, Kept)>,
     refused: Vec<u64>,
     admission: Admission,
 }
@@ -76,19 +77,24 @@ struct Route {
     queues: Box<[Arc<Queue>]>,
     /// Where the message is held back, and until when. Never in the cache.
     held: Vec<(Arc<Timeline>, u64)>,
+    /// Where it is kept, and as one of how many. Never in the cache, either.
+    kept: Vec<(Arc<Timeline>, u64)>,
     keeps_persistent: bool,
     keeps_transient: bool,
 }
 
 impl Route {
-    fn new(queues: Vec<Arc<Queue>>, held: Vec<(Arc<Timeline>, u64)>) -> Self {
+    fn new(routed: Routed<Arc<Queue>, Arc<Timeline>>) -> Self {
+        let Routed { queues, held, kept, .. } = routed;
         let any_keeps = |persistent| queues.iter().any(|queue| queue.keeps(persistent));
-        let (keeps_persistent, keeps_transient) = (any_keeps(true), any_keeps(false));
-        Self { queues: queues.into_boxed_slice(), held, keeps_persistent, keeps_transient }
+        let keeps_persistent = any_keeps(true) || kept.iter().any(|(timeline, _)| timeline.is_kept);
+        let keeps_transient = any_keeps(false);
+        Self { queues: queues.into_boxed_slice(), held, kept, keeps_persistent, keeps_transient }
     }
 
-    fn is_empty(&self) -> bool {
-        self.queues.is_empty() && self.held.is_empty()
+    /// Whether anybody gets the message. That it is kept for those who bind later is not enough.
+    fn leads_anywhere(&self) -> bool {
+        !self.queues.is_empty() || !self.held.is_empty()
     }
 
     /// Whether a message reaches the disk on it.
@@ -117,6 +123,7 @@ impl Publisher {
             tags: Vec::new(),
             runs: Vec::new(),
             held: Vec::new(),
+            kept: Vec::new(),
             refused: Vec::new(),
             admission: Admission::Judged,
         }
@@ -133,13 +140,30 @@ impl Publisher {
     /// What routing refuses: no such exchange, an internal exchange, a malformed CC or BCC header.
     pub fn publish(&mut self, turn: &mut Turn<'_>, publish: &Publish<'_>, tag: u64) -> Result<Routing, Error> {
         let route = self.route(publish, turn.now_ms)?;
-        if route.is_empty() {
+        let routed = route.leads_anywhere();
+        if !routed && route.kept.is_empty() {
             return Ok(Routing { routed: false, durable: false });
         }
         let persistent = publish.properties.delivery_mode == Some(message::PERSISTENT);
-        let routing = Routing { routed: true, durable: route.keeps(persistent) };
+        let routing = Routing { routed, durable: route.keeps(persistent) };
         self.append(turn, publish, persistent, tag, route)?;
         Ok(routing)
+    }
+
+    /// Adds a message to the batch for one queue, without a route.
+    ///
+    /// # Errors
+    /// 406 for a malformed expiration.
+    pub(crate) fn publish_to(
+        &mut self,
+        turn: &mut Turn<'_>,
+        queue: &Arc<Queue>,
+        publish: &Publish<'_>,
+        tag: u64,
+    ) -> Result<(), Error> {
+        let queues = vec![Arc::clone(queue)];
+        let routed = Routed { queues, held: Vec::new(), kept: Vec::new(), cacheable: false };
+        self.append(turn, publish, publish.properties.is_persistent(), tag, Arc::new(Route::new(routed)))
     }
 
     /// Hands the batch over to the queues; the tags of the messages that a queue refused (`reject-publish`).
@@ -164,9 +188,12 @@ impl Publisher {
                 route.held.iter().map(|(timeline, due_ms)| (Arc::clone(timeline), Held { index, due_ms: *due_ms }));
             self.held.extend(held);
         }
-        if !route.queues.is_empty() {
+        if !route.queues.is_empty() || !route.kept.is_empty() {
             let index = self.append_record(turn, publish, persistent, &properties_raw, tag)?;
             self.copies += route.queues.len();
+            let kept =
+                route.kept.iter().map(|(timeline, length)| (Arc::clone(timeline), Kept { index, length: *length }));
+            self.kept.extend(kept);
             match self.runs.last_mut() {
                 Some((last, run)) if Arc::ptr_eq(last, &route) => run.end = index + 1,
                 _ => self.runs.push((route, index..index + 1)),
@@ -221,9 +248,13 @@ impl Publisher {
         for of_one in self.held.chunk_by(|(one, _), (other, _)| Arc::ptr_eq(one, other)) {
             of_one[0].0.hold(turn, &records, of_one.iter().map(|(_, held)| *held), awaited_from);
         }
+        for of_one in self.kept.chunk_by(|(one, _), (other, _)| Arc::ptr_eq(one, other)) {
+            of_one[0].0.keep(turn, &records, of_one.iter().map(|(_, kept)| *kept), awaited_from);
+        }
         self.copies = 0;
         self.runs.clear();
         self.held.clear();
+        self.kept.clear();
         self.tags.clear();
     }
 
@@ -245,8 +276,9 @@ impl Publisher {
     fn resolve(&mut self, publish: &Publish<'_>, now_ms: u64) -> Result<Arc<Route>, Error> {
         let routed =
             self.vhost.route(self.sender, publish.exchange, publish.routing_key, publish.properties, now_ms)?;
-        let route = Arc::new(Route::new(routed.queues, routed.held));
-        if routed.cacheable {
+        let cacheable = routed.cacheable;
+        let route = Arc::new(Route::new(routed));
+        if cacheable {
             if self.routes.len() >= CACHED_ROUTES_MAX {
                 self.routes.clear();
             }

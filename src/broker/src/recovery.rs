@@ -159,7 +159,7 @@ fn timeline(broker: &Broker, turn: &Turn<'_>, record: &TimelineRecord, logs: &mu
     let vhost = vhost(broker, "a timeline", &record.vhost)?;
     broker.queue_id_seen(record.id);
     let state = logs.get(&record.id).and_then(|logs| logs.first()).map(|(_, state)| *state);
-    if vhost.restore_timeline(turn, record.id, &record.exchange, state) {
+    if vhost.restore_timeline(turn, record, state) {
         logs.remove(&record.id);
     } else {
         tracing::warn!(vhost = %vhost.name, exchange = %record.exchange, "delayed messages have lost their exchange");

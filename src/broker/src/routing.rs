@@ -25,6 +25,8 @@ pub struct Routed<Q, T = ()> {
     pub queues: Vec<Q>,
     /// Where it is held back, and until when in milliseconds since the Unix epoch.
     pub held: Vec<(T, u64)>,
+    /// Where it is kept for those who bind later, and as one of how many.
+    pub kept: Vec<(T, u64)>,
     /// Whether all of this depends on exchange and routing key alone, so that it may be kept for as long as the topology's
     /// generation stands still.
     pub cacheable: bool,
@@ -174,7 +176,7 @@ impl<'a, Q: Clone, T: Clone> Walk<'a, Q, T> {
             visited: HashSet::default(),
             found: Vec::new(),
             taken: (!copies.is_empty()).then(HashSet::default),
-            routed: Routed { queues: Vec::new(), held: Vec::new(), cacheable: copies.is_empty() },
+            routed: Routed { queues: Vec::new(), held: Vec::new(), kept: Vec::new(), cacheable: copies.is_empty() },
         }
     }
 
@@ -222,9 +224,19 @@ impl<'a, Q: Clone, T: Clone> Walk<'a, Q, T> {
         Ok(until_ms.is_some())
     }
 
+    /// Leaves a copy with the exchange, where that keeps its last messages.
+    fn keep(&mut self, entry: &Entry<T>) {
+        let (Some(history), Some(timeline)) = (&entry.history, &entry.timeline) else { return };
+        self.routed.cacheable = false;
+        if !(history.leaves_out)(self.input.properties.headers) {
+            self.routed.kept.push((timeline.clone(), history.length));
+        }
+    }
+
     /// Takes what the exchange's router gives for every key. True where that is anything.
     fn through(&mut self, entry: &Entry<T>) -> Result<bool, Error> {
         let router = entry.router.as_ref().map_err(Error::clone)?;
+        self.keep(entry);
         self.routed.cacheable &= router.cacheable();
         router.route(&self.input, &mut self.found);
         let mut matched = self.take_found();

@@ -66,7 +66,7 @@ pub enum Record {
     Queue(QueueRecord),
     /// A binding.
     Binding(BindingRecord),
-    /// The delayed messages of an exchange.
+    /// The messages that an exchange holds back, or keeps.
     Timeline(TimelineRecord),
 }
 

@@ -108,7 +108,7 @@ pub struct QueueRecord {
     pub arguments: FieldTable,
 }
 
-/// The delayed messages of a durable exchange.
+/// The messages that a durable exchange holds back, or keeps for those who bind later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimelineRecord {
     /// What they go by in the store; numbered with the queues.
@@ -117,6 +117,9 @@ pub struct TimelineRecord {
     pub vhost: Arc<str>,
     /// Whose.
     pub exchange: Arc<str>,
+    /// Whether they are kept, and not held back.
+    #[serde(default)]
+    pub is_history: bool,
 }
 
 /// A binding. All of it is its identity.

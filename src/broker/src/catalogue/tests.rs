@@ -95,7 +95,7 @@ fn one_of_each() -> Vec<Record> {
         exchange(FieldTable::new().with("alternate-exchange", "ae")),
         Record::Queue(queue),
         binding(Destination::Queue("q".into()), b"k\xff", FieldTable::new().with("x-match", "any")),
-        Record::Timeline(TimelineRecord { id: 8, vhost: "/".into(), exchange: "x".into() }),
+        Record::Timeline(TimelineRecord { id: 8, vhost: "/".into(), exchange: "x".into(), is_history: true }),
     ]
 }
 

@@ -14,6 +14,7 @@ mod destinations;
 mod direct;
 mod fanout;
 mod headers;
+mod history;
 mod hold;
 mod interner;
 mod kinds;
@@ -31,6 +32,7 @@ pub use destinations::Destinations;
 pub use direct::Direct;
 pub use fanout::Fanout;
 pub use headers::Headers;
+pub use history::History;
 pub use hold::Hold;
 pub use kinds::{DuplicateExchangeType, ExchangeTypes};
 pub use topic::Topic;
@@ -64,6 +66,11 @@ pub trait ExchangeType: Send + Sync {
 
     /// The rule by which an exchange with these arguments holds messages back, where it does.
     fn hold(&self, _arguments: &FieldTable) -> Option<Arc<dyn Hold>> {
+        None
+    }
+
+    /// What an exchange with these arguments keeps for those who bind later, if anything.
+    fn history(&self, _arguments: &FieldTable) -> Option<History> {
         None
     }
 

@@ -8,9 +8,13 @@
 //! As with queues, [`state`] is pure and this shell a short lock around it; [`release`] sends on what is due, and
 //! [`look`] is for those who administer: list, find, cancel, move.
 //!
+//! An exchange that keeps its last messages for those who bind later ([`History`](crate::exchange::History)) has them in a
+//! timeline, too: all due at the same time, which is nobody's, so that their order is that of their coming ([`history`]).
+//!
 //! Not taken: a queue with an index of due times (a record would lie among others that are due at other times, and reading
 //! it means reading those), and one timeline for all exchanges (counting and deleting by exchange would be a search).
 
+mod history;
 mod lateness;
 mod look;
 mod release;
@@ -25,6 +29,7 @@ pub use leveret_store::Slot;
 use leveret_store::{LogState, Records, Source, Writes};
 use parking_lot::Mutex;
 
+pub(crate) use history::Kept;
 pub use lateness::{LATENESS_BOUNDS_MS, Lateness};
 pub use look::{Listing, Waiting};
 pub use state::Counts;
@@ -45,6 +50,8 @@ pub struct Timeline {
     pub exchange: Arc<str>,
     /// Whether it survives a restart, as its exchange does.
     pub is_kept: bool,
+    /// Whether it is what an exchange keeps for those who bind later, and not what it holds back.
+    pub is_history: bool,
     /// What has left it since start.
     pub totals: Totals,
     /// The rule of its exchange; `None` where the exchange's type is missing. Then the messages wait on.
@@ -88,6 +95,7 @@ impl Timeline {
         vhost: &Arc<str>,
         exchange: &str,
         is_kept: bool,
+        is_history: bool,
         hold: Option<Arc<dyn Hold>>,
         memory: Arc<MessageMemory>,
     ) -> Self {
@@ -96,6 +104,7 @@ impl Timeline {
             vhost: Arc::clone(vhost),
             exchange: exchange.into(),
             is_kept,
+            is_history,
             totals: Totals::default(),
             hold,
             core: Mutex::new(Core {
@@ -115,11 +124,12 @@ impl Timeline {
         id: u64,
         vhost: &Arc<str>,
         exchange: &str,
+        is_history: bool,
         hold: Option<Arc<dyn Hold>>,
         memory: Arc<MessageMemory>,
         stored: Option<LogState>,
     ) -> Self {
-        let timeline = Self::new(id, vhost, exchange, true, hold, memory);
+        let timeline = Self::new(id, vhost, exchange, true, is_history, hold, memory);
         if let Some(stored) = stored {
             timeline.core.lock().state = State::recover(stored);
         }
@@ -184,7 +194,7 @@ impl Timeline {
         core.is_closed = true;
         core.state = State::default();
         self.count_memory(&mut core);
-        if lost > 0 {
+        if lost > 0 && !self.is_history {
             tracing::warn!(exchange = %self.exchange, vhost = %self.vhost, count = lost, "deleted with delayed messages");
         }
     }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Error,
-    exchange::{ExchangeType, Hold, Router},
+    exchange::{ExchangeType, Router},
 };
 
 /// Of the exchanges that every vhost has: durable, without arguments, never deleted.
@@ -59,8 +59,8 @@ impl<Q, T> Topology<Q, T> {
             return Ok(Change::default());
         }
         let router = self.new_router(declaration, &**kind)?;
-        let hold = kind.hold(declaration.arguments);
-        let exchange = self.add_exchange(declaration, Ok(router), hold);
+        let kind = Arc::clone(kind);
+        let exchange = self.add_exchange(declaration, Ok(router), Some(&*kind));
         Ok(Change { added_exchanges: vec![exchange], ..Change::default() })
     }
 
@@ -68,20 +68,22 @@ impl<Q, T> Topology<Q, T> {
     /// keeps its bindings and refuses to route.
     pub fn restore_exchange(&mut self, declaration: &DeclareExchange<'_>) {
         let missing = || Error::missing_exchange_type(declaration.name, &self.vhost, declaration.kind);
-        let kind = self.types.find(declaration.kind);
-        let hold = kind.and_then(|kind| kind.hold(declaration.arguments));
-        let router = kind.ok_or_else(missing).and_then(|kind| kind.router_among(declaration.arguments, &self.types));
-        self.add_exchange(declaration, router, hold);
+        let kind = self.types.find(declaration.kind).map(Arc::clone);
+        let router =
+            kind.as_ref().ok_or_else(missing).and_then(|kind| kind.router_among(declaration.arguments, &self.types));
+        self.add_exchange(declaration, router, kind.as_deref());
     }
 
     fn add_exchange(
         &mut self,
         declaration: &DeclareExchange<'_>,
         router: Result<Box<dyn Router>, Error>,
-        hold: Option<Arc<dyn Hold>>,
+        kind: Option<&dyn ExchangeType>,
     ) -> Arc<Exchange> {
         let exchange = Arc::new(Exchange::of(declaration));
-        let entry = Entry { exchange: Arc::clone(&exchange), router, hold, timeline: None };
+        let hold = kind.and_then(|kind| kind.hold(declaration.arguments));
+        let history = kind.and_then(|kind| kind.history(declaration.arguments)).filter(|_| hold.is_none());
+        let entry = Entry { exchange: Arc::clone(&exchange), router, hold, history, timeline: None };
         self.exchanges.insert(Arc::clone(&exchange.name), entry);
         self.generation += 1;
         exchange

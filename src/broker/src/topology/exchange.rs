@@ -6,7 +6,7 @@ use leveret_amqp::{FieldTable, FieldValue};
 
 use crate::{
     Error,
-    exchange::{Hold, Router},
+    exchange::{History, Hold, Router},
 };
 
 /// The argument that names an exchange for what this one cannot route.
@@ -88,6 +88,8 @@ pub(crate) struct Entry<T> {
     pub(crate) router: Result<Box<dyn Router>, Error>,
     /// By which rule it holds messages back.
     pub(crate) hold: Option<Arc<dyn Hold>>,
-    /// Where they wait.
+    /// What it keeps for those who bind later.
+    pub(crate) history: Option<History>,
+    /// Where either is.
     pub(crate) timeline: Option<T>,
 }

@@ -16,7 +16,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     Error,
-    exchange::{Binding, Destination, ExchangeTypes, Hold},
+    exchange::{Binding, Destination, ExchangeTypes, History, Hold},
 };
 
 use bindings::Bindings;
@@ -66,8 +66,8 @@ impl Change {
     }
 }
 
-/// Exchanges, bindings and queues of a vhost. `Q` is a handle of a queue, `T` of a timeline: what an exchange that holds
-/// messages back keeps them in.
+/// Exchanges, bindings and queues of a vhost. `Q` is a handle of a queue, `T` of a timeline: where an exchange has messages
+/// that it holds back, or keeps.
 pub struct Topology<Q, T = ()> {
     vhost: Arc<str>,
     types: ExchangeTypes,
@@ -129,7 +129,13 @@ impl<Q, T> Topology<Q, T> {
         self.find_entry(exchange)?.hold.as_ref()
     }
 
-    /// Where an exchange keeps what it holds back.
+    /// What an exchange keeps for those who bind later, if anything.
+    #[must_use]
+    pub fn history(&self, exchange: &str) -> Option<History> {
+        self.find_entry(exchange)?.history
+    }
+
+    /// Where an exchange has what it holds back, or keeps.
     #[must_use]
     pub fn timeline(&self, exchange: &str) -> Option<&T> {
         self.find_entry(exchange)?.timeline.as_ref()
@@ -140,7 +146,7 @@ impl<Q, T> Topology<Q, T> {
         self.exchanges.values().filter_map(|entry| entry.timeline.as_ref())
     }
 
-    /// Gives an exchange that holds messages back something to keep them in; false where there is no such exchange.
+    /// Gives an exchange that holds or keeps messages a place for them; false where there is no such exchange.
     pub fn attach_timeline(&mut self, exchange: &str, timeline: T) -> bool {
         let Some(entry) = self.exchanges.get_mut(exchange) else { return false };
         entry.timeline = Some(timeline);

@@ -45,16 +45,23 @@ impl VHost {
         self.change(turn, |topology| Ok(((), topology.delete_exchange(name, if_unused)?)))
     }
 
-    /// Adds a binding. `connection_id` is who asks, since a queue may be exclusive.
+    /// Adds a binding. `connection_id` is who asks, since a queue may be exclusive. Where the source keeps its last messages,
+    /// the destination gets them.
     ///
     /// # Errors
     /// 404 where an end is missing, 405 where the queue is another connection's, 403 for the default exchange.
     pub fn bind(&self, turn: &mut Turn<'_>, binding: Binding, connection_id: u64) -> Result<(), Error> {
         self.check_destination(&binding.destination, connection_id)?;
-        self.change(turn, |topology| {
+        let (source, destination) = (Arc::clone(&binding.source), binding.destination.clone());
+        let is_new = self.change(turn, |topology| {
             self.check_not_deleted()?;
-            Ok(((), topology.bind(binding)?))
-        })
+            let change = topology.bind(binding)?;
+            Ok((!change.is_empty(), change))
+        })?;
+        if is_new {
+            self.replay(turn, &source, &destination);
+        }
+        Ok(())
     }
 
     /// Removes a binding. One that is not there is a success.

@@ -9,6 +9,7 @@ mod metadata;
 mod policies;
 mod queues;
 mod remember;
+mod replay;
 mod timelines;
 
 use std::{

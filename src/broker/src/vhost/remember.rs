@@ -80,6 +80,7 @@ fn timeline_record(timeline: &Timeline) -> Record {
         id: timeline.id,
         vhost: Arc::clone(&timeline.vhost),
         exchange: Arc::clone(&timeline.exchange),
+        is_history: timeline.is_history,
     })
 }
 
