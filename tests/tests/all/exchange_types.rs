@@ -1,4 +1,4 @@
-//! Exchange types that are plugins: hashes and lots, what is refused, and what becomes of an exchange whose type is gone.
+//! Exchange types that are plugins: hashes, lots and history, what is refused, and what becomes of an exchange whose type is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +13,7 @@ const CONSISTENT_HASH: &str = "x-consistent-hash";
 const MODULUS_HASH: &str = "x-modulus-hash";
 const RANDOM: &str = "x-random";
 const LOCAL_RANDOM: &str = "x-local-random";
+const RECENT_HISTORY: &str = "x-recent-history";
 
 fn text(value: &str) -> AMQPValue {
     AMQPValue::LongString(value.into())
@@ -157,11 +158,65 @@ async fn lots_use_every_queue_and_lose_nothing() {
 }
 
 #[tokio::test]
+async fn who_binds_to_a_recent_history_gets_its_last_messages() {
+    with_broker(async |broker| {
+        let client = broker.client().await;
+        let length = [("x-recent-history-length", AMQPValue::LongInt(3))];
+        let (exchange, [early]) = bound(&client, RECENT_HISTORY, length, ["any"]).await;
+        send_keys(&client, &exchange, 0..4).await;
+        let no_store = table([("x-recent-history-no-store", AMQPValue::Boolean(true))]);
+        send(&client, &exchange, "key", BasicProperties::default().with_headers(no_store), "left out").await;
+        let late = client.queue([]).await;
+        client.bind(&late, &exchange, "", []).await;
+        send_keys(&client, &exchange, 4..5).await;
+        assert_eq!(texts(&client, &early).await, ["key.0", "key.1", "key.2", "key.3", "left out", "key.4"]);
+        let messages = client.drain(&late).await;
+        let keys: Vec<_> = messages.iter().map(|message| (message.text(), message.routing_key.as_str())).collect();
+        assert_eq!(keys, ["key.1", "key.2", "key.3", "key.4"].map(|key| (key, key)));
+        assert!(messages.iter().all(|message| message.exchange.as_str() == exchange && !message.redelivered));
+
+        // An exchange gets them as well, and routes them.
+        let (topic, [one]) = bound(&client, "topic", [], ["key.3"]).await;
+        let (to, from, options) = (topic.as_str().into(), exchange.as_str().into(), ExchangeBindOptions::default());
+        client.channel.exchange_bind(to, from, "".into(), options, FieldTable::default()).await.unwrap();
+        assert_eq!(texts(&client, &one).await, ["key.3"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_recent_history_outlives_a_crash_and_its_plugin() {
+    with_test_time(async {
+        let mut broker = Broker::start(&[]).await;
+        if !broker.is_ours() {
+            return;
+        }
+        let client = broker.client().await;
+        let exchange = client.exchange(kind(RECENT_HISTORY), []).await;
+        // No queue takes them. They are confirmed all the same: when they are on disk.
+        let bodies: Vec<String> = (0..30).map(|number| number.to_string()).collect();
+        let bodies: Vec<&[u8]> = bodies.iter().map(String::as_bytes).collect();
+        client.publish(&exchange, "key", Client::persistent(), &bodies).await;
+        broker.kill();
+        broker.start_again_with(&["--set", "plugins.enabled=management"]).await;
+        broker.kill();
+        broker.start_again().await;
+        let client = broker.client().await;
+        let queue = client.queue([]).await;
+        client.bind(&queue, &exchange, "", []).await;
+        let last: Vec<u32> = client.drain(&queue).await.iter().map(Message::number).collect();
+        assert_eq!(last, (10..30).collect::<Vec<_>>());
+        assert_eq!(broker.ctl(&["list_delayed_exchanges", "--quiet"]).trim(), "", "they are not delayed");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn without_a_binding_the_alternate_exchange_takes_it() {
     with_broker(async |broker| {
         let client = broker.client().await;
         let (rest, queues) = bound(&client, "fanout", [], [""]).await;
-        for kind_name in [CONSISTENT_HASH, MODULUS_HASH, RANDOM, LOCAL_RANDOM] {
+        for kind_name in [CONSISTENT_HASH, MODULUS_HASH, RANDOM, LOCAL_RANDOM, RECENT_HISTORY] {
             let exchange = client.exchange(kind(kind_name), [("alternate-exchange", text(&rest))]).await;
             send(&client, &exchange, "key", BasicProperties::default(), kind_name).await;
             assert_eq!(texts(&client, &queues[0]).await, [kind_name]);
@@ -185,6 +240,15 @@ async fn wrong_arguments_are_refused() {
         );
         let (code, text) = refusal(declare(&client, CONSISTENT_HASH, [("hash-header", AMQPValue::LongInt(1))]).await);
         assert_eq!(code, 406, "{text}");
+        let length = [("x-recent-history-length", AMQPValue::LongInt(0))];
+        assert_eq!(
+            refusal(declare(&client, RECENT_HISTORY, length).await),
+            (
+                406,
+                "PRECONDITION_FAILED - Invalid argument 0, 'x-recent-history-length' must be a positive integer"
+                    .to_owned()
+            )
+        );
     })
     .await;
 }
@@ -317,7 +381,7 @@ async fn listings_name_types_and_arguments() {
             return;
         }
         let client = broker.client().await;
-        for kind_name in [CONSISTENT_HASH, MODULUS_HASH, RANDOM, LOCAL_RANDOM] {
+        for kind_name in [CONSISTENT_HASH, MODULUS_HASH, RANDOM, LOCAL_RANDOM, RECENT_HISTORY] {
             let exchange = client.exchange(kind(kind_name), []).await;
             let listed = broker.ctl(&["list_exchanges", "--quiet", "name", "type"]);
             assert!(listed.lines().any(|line| line == format!("{exchange}\t{kind_name}")), "{listed}");

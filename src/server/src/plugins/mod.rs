@@ -33,6 +33,8 @@ impl Plugins {
             Box::new(leveret_modulus_hash_exchange::ModulusHashExchange),
             #[cfg(feature = "random-exchange")]
             Box::new(leveret_random_exchange::RandomExchange),
+            #[cfg(feature = "recent-history-exchange")]
+            Box::new(leveret_recent_history_exchange::RecentHistoryExchange),
         ])
     }
 
