@@ -51,7 +51,20 @@ fn no_such_type() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use leveret_broker::exchange::conformance::{Setup, check};
+
     use super::*;
+
+    #[test]
+    fn it_conforms() {
+        let with = |kind| FieldTable::new().with(DELAYED_TYPE, kind);
+        let setup = Setup {
+            arguments: with("topic"),
+            refused_arguments: vec![FieldTable::new(), with("x-not-valid"), with(NAME)],
+            ..Setup::of_keys(["a", "b", "a.b"])
+        };
+        check(&DelayedMessage, &setup).unwrap();
+    }
 
     fn router(arguments: &FieldTable) -> Result<Box<dyn Router>, Error> {
         DelayedMessage.router_among(arguments, &ExchangeTypes::default())
