@@ -9,6 +9,7 @@
 //! * [`queue`]: a pure state machine in a thin shell;
 //! * [`dead_letter`]: the way of those that die;
 //! * [`timeline`]: those that wait for their time;
+//! * [`deduplication`]: those that come again;
 //! * [`access`], [`policy`], [`arguments`]: who may do what, and what a declaration means;
 //! * [`catalogue`], [`recovery`]: what survives a restart;
 //! * [`plugin`]: what can be added.
@@ -21,6 +22,7 @@ pub mod catalogue;
 mod claims;
 pub mod clock;
 mod dead_letter;
+pub mod deduplication;
 mod error;
 pub mod exchange;
 pub mod limits;

@@ -10,7 +10,9 @@ use leveret_amqp::Properties;
 use leveret_store::RecordsBuilder;
 
 use crate::{
-    Error, Turn, VHost, message,
+    Error, Turn, VHost,
+    deduplication::Cache,
+    message,
     queue::{Admission, Queue},
     routing::{Routed, Sender},
     timeline::{Held, Kept, Timeline},
@@ -49,7 +51,7 @@ pub struct Publish<'a> {
 /// What became of a publish so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Routing {
-    /// Whether at least one queue takes it, or an exchange holds it back.
+    /// Whether at least one queue takes it, or an exchange holds it back or drops it as a repetition.
     pub routed: bool,
     /// Whether it must reach the disk: a persistent message for at least one durable queue, any for a quorum queue, and any
     /// that is held back.
@@ -69,6 +71,8 @@ pub struct Publisher {
     runs: Vec<(Arc<Route>, Range<u32>)>,
     held: Vec<(Arc<Timeline>, Held)>,
     kept: Vec<(Arc<Timeline>, Kept)>,
+    /// Who has seen messages of the batch for the first time, by their tags.
+    seen: Vec<(u64, Arc<Cache>, u128)>,
     refused: Vec<u64>,
     admission: Admission,
 }
@@ -79,17 +83,22 @@ struct Route {
     held: Vec<(Arc<Timeline>, u64)>,
     /// Where it is kept, and as one of how many. Never in the cache, either.
     kept: Vec<(Arc<Timeline>, u64)>,
+    /// Who has seen it for the first time, and remembers it by what. Never in the cache, either.
+    seen: Vec<(Arc<Cache>, u128)>,
+    /// It was dropped, having been seen before.
+    is_repetition: bool,
     keeps_persistent: bool,
     keeps_transient: bool,
 }
 
 impl Route {
     fn new(routed: Routed<Arc<Queue>, Arc<Timeline>>) -> Self {
-        let Routed { queues, held, kept, .. } = routed;
+        let Routed { queues, held, kept, seen, is_repetition, .. } = routed;
         let any_keeps = |persistent| queues.iter().any(|queue| queue.keeps(persistent));
         let keeps_persistent = any_keeps(true) || kept.iter().any(|(timeline, _)| timeline.is_kept);
         let keeps_transient = any_keeps(false);
-        Self { queues: queues.into_boxed_slice(), held, kept, keeps_persistent, keeps_transient }
+        let queues = queues.into_boxed_slice();
+        Self { queues, held, kept, seen, is_repetition, keeps_persistent, keeps_transient }
     }
 
     /// Whether anybody gets the message. That it is kept for those who bind later is not enough.
@@ -97,9 +106,19 @@ impl Route {
         !self.queues.is_empty() || !self.held.is_empty()
     }
 
-    /// Whether a message reaches the disk on it.
+    /// The message is not taken: when it comes again, it is no repetition.
+    fn forget(&self) {
+        self.seen.iter().for_each(|(cache, digest)| cache.forget(*digest));
+    }
+
+    /// Whether a message reaches the disk on it. What is remembered has to; and who is told that a repetition is safe is told
+    /// so of the message that came before it.
     fn keeps(&self, persistent: bool) -> bool {
-        !self.held.is_empty() || if persistent { self.keeps_persistent } else { self.keeps_transient }
+        let is_remembered = || self.seen.iter().any(|(cache, _)| cache.is_kept);
+        !self.held.is_empty()
+            || self.is_repetition
+            || is_remembered()
+            || if persistent { self.keeps_persistent } else { self.keeps_transient }
     }
 }
 
@@ -124,6 +143,7 @@ impl Publisher {
             runs: Vec::new(),
             held: Vec::new(),
             kept: Vec::new(),
+            seen: Vec::new(),
             refused: Vec::new(),
             admission: Admission::Judged,
         }
@@ -142,12 +162,16 @@ impl Publisher {
         let route = self.route(publish, turn.now_ms)?;
         let routed = route.leads_anywhere();
         if !routed && route.kept.is_empty() {
-            return Ok(Routing { routed: false, durable: false });
+            route.forget();
+            return Ok(Routing { routed: route.is_repetition, durable: route.is_repetition });
         }
         let persistent = publish.properties.delivery_mode == Some(message::PERSISTENT);
-        let routing = Routing { routed, durable: route.keeps(persistent) };
-        self.append(turn, publish, persistent, tag, route)?;
-        Ok(routing)
+        let routing = Routing { routed: routed || route.is_repetition, durable: route.keeps(persistent) };
+        let appended = self.append(turn, publish, persistent, tag, Arc::clone(&route));
+        if appended.is_err() {
+            route.forget();
+        }
+        appended.map(|()| routing)
     }
 
     /// Adds a message to the batch for one queue, without a route.
@@ -162,7 +186,7 @@ impl Publisher {
         tag: u64,
     ) -> Result<(), Error> {
         let queues = vec![Arc::clone(queue)];
-        let routed = Routed { queues, held: Vec::new(), kept: Vec::new(), cacheable: false };
+        let routed = Routed { queues, ..Routed::new(false) };
         self.append(turn, publish, publish.properties.is_persistent(), tag, Arc::new(Route::new(routed)))
     }
 
@@ -181,6 +205,7 @@ impl Publisher {
         route: Arc<Route>,
     ) -> Result<(), Error> {
         let properties_raw = crate::routing::without_bcc(publish.properties, publish.properties_raw)?;
+        self.seen.extend(route.seen.iter().map(|(cache, digest)| (tag, Arc::clone(cache), *digest)));
         if !route.held.is_empty() {
             // Who is meant by BCC is still needed when it is due.
             let index = self.append_record(turn, publish, persistent, publish.properties_raw, tag)?;
@@ -239,6 +264,7 @@ impl Publisher {
         }
         let records = self.records.finish();
         let awaited_from = turn.store.next_waiter();
+        let refused_before = self.refused.len();
         for_each_queue(&self.runs, |queue, picks| {
             for refused in queue.publish(turn, records.clone(), picks, self.admission, awaited_from) {
                 let tags = refused.filter_map(|index| self.tags.get(index as usize).copied());
@@ -250,6 +276,12 @@ impl Publisher {
         }
         for of_one in self.kept.chunk_by(|(one, _), (other, _)| Arc::ptr_eq(one, other)) {
             of_one[0].0.keep(turn, &records, of_one.iter().map(|(_, kept)| *kept), awaited_from);
+        }
+        for (tag, cache, digest) in self.seen.drain(..) {
+            if self.refused[refused_before..].contains(&tag) {
+                cache.forget(digest);
+            }
+            cache.note(turn, awaited_from);
         }
         self.copies = 0;
         self.runs.clear();

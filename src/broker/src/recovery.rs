@@ -11,7 +11,7 @@ use leveret_store::{LogId, LogState, StoreError};
 use crate::{
     Broker, BrokerConfig, Error, Turn, VHost, VHostMetadata,
     access::{AccessError, Permissions, User},
-    catalogue::{CatalogueError, ExchangeRecord, QueueRecord, Record, TimelineRecord},
+    catalogue::{CacheRecord, CatalogueError, ExchangeRecord, QueueRecord, Record, TimelineRecord},
     policy::{PolicyError, PolicyRole},
     topology::DeclareExchange,
     vhost::{DeclareQueue, remember},
@@ -76,6 +76,7 @@ pub(crate) fn recover(broker: &Broker, config: &BrokerConfig, now_ms: u64) -> Re
     }
     for vhost in broker.vhosts() {
         vhost.add_missing_timelines(&turn);
+        vhost.add_missing_caches(&turn);
         vhost.apply_policies(&mut turn);
     }
     if has_vhosts { Ok(()) } else { fill(broker, &mut turn, config) }
@@ -118,6 +119,7 @@ fn apply(broker: &Broker, turn: &mut Turn<'_>, record: Record, logs: &mut Logs) 
             }
         }
         Record::Timeline(record) => timeline(broker, turn, &record, logs)?,
+        Record::Cache(record) => cache(broker, turn, &record, logs)?,
         Record::VHostLimits(record) => broker.limits().set_vhost(&record.vhost, record.limits),
         Record::UserLimits(record) => broker.limits().set_user(&record.user, record.limits),
         Record::GlobalParameter(_) | Record::Parameter(_) => {}
@@ -163,6 +165,18 @@ fn timeline(broker: &Broker, turn: &Turn<'_>, record: &TimelineRecord, logs: &mu
         logs.remove(&record.id);
     } else {
         tracing::warn!(vhost = %vhost.name, exchange = %record.exchange, "delayed messages have lost their exchange");
+    }
+    Ok(())
+}
+
+fn cache(broker: &Broker, turn: &Turn<'_>, record: &CacheRecord, logs: &mut Logs) -> Result<(), OpenError> {
+    let vhost = vhost(broker, "a cache", &record.vhost)?;
+    broker.queue_id_seen(record.id);
+    let state = logs.get(&record.id).and_then(|logs| logs.first()).map(|(_, state)| *state);
+    if vhost.restore_cache(turn, record, state)? {
+        logs.remove(&record.id);
+    } else {
+        tracing::warn!(vhost = %vhost.name, owner = %record.owner.name(), "what was seen there is not needed any more");
     }
     Ok(())
 }

@@ -5,12 +5,13 @@
 //! headers CC and BCC count like the message's own. A queue gets a message once, however many ways lead to it. Where an
 //! exchange holds a message back, its way ends there for now.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use leveret_amqp::{FieldValue, OwnedProperties, Properties, RawTable};
 
 use crate::{
     Error,
+    deduplication::{Cache, Seen},
     exchange::{Destination, RouteInput},
     topology::{DEFAULT_EXCHANGE, Entry, Exchange, Topology},
 };
@@ -19,7 +20,7 @@ const CARBON_COPIES: &str = "CC";
 const BLIND_CARBON_COPIES: &str = "BCC";
 
 /// Where a message goes. `Q` and `T` are the topology's handles of queues and timelines.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Routed<Q, T = ()> {
     /// The queues that get it, each once.
     pub queues: Vec<Q>,
@@ -27,6 +28,10 @@ pub struct Routed<Q, T = ()> {
     pub held: Vec<(T, u64)>,
     /// Where it is kept for those who bind later, and as one of how many.
     pub kept: Vec<(T, u64)>,
+    /// Who has seen it for the first time, and remembers it by this: to be told if it is not taken after all.
+    pub(crate) seen: Vec<(Arc<Cache>, u128)>,
+    /// An exchange has dropped it, having seen it before.
+    pub is_repetition: bool,
     /// Whether all of this depends on exchange and routing key alone, so that it may be kept for as long as the topology's
     /// generation stands still.
     pub cacheable: bool,
@@ -37,7 +42,9 @@ pub struct Routed<Q, T = ()> {
 pub enum Sender {
     /// A client: internal exchanges refuse it, and it is told of headers from which no time can be told.
     Client,
-    /// The broker itself (dead letters, traces).
+    /// A client that wants to know where a message would go; nobody remembers it.
+    Trial,
+    /// The broker itself (dead letters, traces). What comes from it was seen before, and is no repetition.
     Broker,
     /// The exchange that held it back, and does so no more.
     Hold,
@@ -56,14 +63,44 @@ pub fn route<Q: Clone, T: Clone>(
     now_ms: u64,
 ) -> Result<Routed<Q, T>, Error> {
     let entry = topology.entry(exchange)?;
-    if sender == Sender::Client {
+    if sender.is_client() {
         check_publish(&entry.exchange, topology.vhost())?;
     }
     let copies =
         input.properties.headers.map_or_else(|| Ok(Vec::new()), |headers| copied_keys(headers, input.routing_key))?;
     let mut walk = Walk::new(topology, sender, entry, input, now_ms, &copies);
-    walk.run()?;
-    Ok(walk.routed)
+    match walk.run() {
+        Ok(()) => Ok(walk.routed),
+        Err(error) => {
+            walk.routed.forget();
+            Err(error)
+        }
+    }
+}
+
+impl Sender {
+    const fn is_client(self) -> bool {
+        matches!(self, Self::Client | Self::Trial)
+    }
+}
+
+impl<Q, T> Routed<Q, T> {
+    /// Nowhere so far.
+    pub(crate) fn new(cacheable: bool) -> Self {
+        Self {
+            queues: Vec::new(),
+            held: Vec::new(),
+            kept: Vec::new(),
+            seen: Vec::new(),
+            is_repetition: false,
+            cacheable,
+        }
+    }
+
+    /// The message is not taken: when it comes again, it is no repetition.
+    fn forget(&self) {
+        self.seen.iter().for_each(|(cache, digest)| cache.forget(*digest));
+    }
 }
 
 /// Refuses clients that publish to an internal exchange.
@@ -176,7 +213,7 @@ impl<'a, Q: Clone, T: Clone> Walk<'a, Q, T> {
             visited: HashSet::default(),
             found: Vec::new(),
             taken: (!copies.is_empty()).then(HashSet::default),
-            routed: Routed { queues: Vec::new(), held: Vec::new(), kept: Vec::new(), cacheable: copies.is_empty() },
+            routed: Routed::new(copies.is_empty()),
         }
     }
 
@@ -185,7 +222,8 @@ impl<'a, Q: Clone, T: Clone> Walk<'a, Q, T> {
         while let Some(entry) = next {
             if *entry.exchange.name == *DEFAULT_EXCHANGE {
                 self.by_name();
-            } else if !self.hold(entry)?
+            } else if !self.has_seen(entry)?
+                && !self.hold(entry)?
                 && !self.through(entry)?
                 && let Some(alternate) = entry.exchange.alternate()
             {
@@ -205,6 +243,28 @@ impl<'a, Q: Clone, T: Clone> Walk<'a, Q, T> {
         }
     }
 
+    /// Whether the exchange drops the message as a repetition.
+    fn has_seen(&mut self, entry: &Entry<T>) -> Result<bool, Error> {
+        let Some(cache) = &entry.cache else { return Ok(false) };
+        self.routed.cacheable = false;
+        let is_released = self.sender == Sender::Hold && std::ptr::eq(entry, self.start);
+        if self.sender == Sender::Broker || is_released {
+            return Ok(false);
+        }
+        let headers = self.input.properties.headers;
+        let has_seen = if self.sender == Sender::Trial {
+            cache.is_repetition(headers, self.now_ms)?
+        } else {
+            let seen = cache.look(headers, self.now_ms)?;
+            if let Seen::New(digest) = seen {
+                self.routed.seen.push((Arc::clone(cache), digest));
+            }
+            seen == Seen::Before
+        };
+        self.routed.is_repetition |= has_seen;
+        Ok(has_seen)
+    }
+
     /// Leaves the message with the exchange, where that holds it back. True where it does.
     fn hold(&mut self, entry: &Entry<T>) -> Result<bool, Error> {
         let (Some(hold), Some(timeline)) = (&entry.hold, &entry.timeline) else { return Ok(false) };
@@ -214,7 +274,7 @@ impl<'a, Q: Clone, T: Clone> Walk<'a, Q, T> {
         self.routed.cacheable = false;
         let until_ms = match hold.until(self.input.properties.headers, self.now_ms) {
             Ok(until_ms) => until_ms.filter(|until_ms| *until_ms > self.now_ms),
-            Err(error) if self.sender == Sender::Client => return Err(error),
+            Err(error) if self.sender.is_client() => return Err(error),
             Err(error) => {
                 tracing::warn!(exchange = %entry.exchange.name, vhost = %self.topology.vhost(), %error, "not held back");
                 None

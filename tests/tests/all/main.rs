@@ -12,6 +12,7 @@ mod consume_ack;
 mod consumers;
 // What a queue does by itself.
 mod dead_letter;
+mod deduplication;
 mod delayed;
 mod incomplete;
 mod length;

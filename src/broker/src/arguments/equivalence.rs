@@ -3,7 +3,7 @@
 use leveret_amqp::{FieldTable, FieldValue};
 
 use super::{keys::KEYS, queue_kind};
-use crate::Error;
+use crate::{Error, deduplication};
 
 /// A queue as it is or as somebody declares it.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +43,10 @@ pub fn check_equivalent(existing: &QueueDeclaration<'_>, declared: &QueueDeclara
     for key in KEYS.iter().filter(|key| key.is_for(kind) && !key.free) {
         let (declared, existing) = (value(declared.arguments, key.name), value(existing.arguments, key.name));
         Error::check_equivalent_arg(key.name, "queue", name, vhost, declared.as_ref(), existing.as_ref())?;
+    }
+    for key in deduplication::ARGUMENTS {
+        let (declared, existing) = (declared.arguments.get(key), existing.arguments.get(key));
+        Error::check_equivalent_arg(key, "queue", name, vhost, declared, existing)?;
     }
     Ok(())
 }

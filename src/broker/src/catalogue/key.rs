@@ -47,6 +47,7 @@ kinds! {
     Queue = 0x41 "queue",
     Binding = 0x42 "binding",
     Timeline = 0x43 "timeline",
+    Cache = 0x44 "cache",
 }
 
 /// The kind of record that a key is for.
@@ -71,6 +72,9 @@ pub(super) fn of(record: &Record) -> Vec<u8> {
         Record::Exchange(record) => key(Kind::Exchange, &[&record.vhost, &record.name]),
         Record::Queue(record) => key(Kind::Queue, &[&record.vhost, &record.name]),
         Record::Binding(record) => binding(record),
+        Record::Cache(record) => {
+            key(Kind::Cache, &[&record.vhost, destination_kind(&record.owner), record.owner.name()])
+        }
         Record::Timeline(record) => key(Kind::Timeline, &[&record.vhost, &record.exchange]),
     }
 }
@@ -85,17 +89,21 @@ fn key(kind: Kind, parts: &[&str]) -> Vec<u8> {
 
 /// Two bindings are the same when source, destination, routing key and arguments are; the order of arguments is nothing.
 fn binding(record: &BindingRecord) -> Vec<u8> {
-    let (destination_kind, destination) = match &record.destination {
-        Destination::Exchange(name) => ("e", name),
-        Destination::Queue(name) => ("q", name),
-    };
-    let mut key = key(Kind::Binding, &[&record.vhost, &record.source, destination_kind, destination]);
+    let (kind, name) = (destination_kind(&record.destination), record.destination.name());
+    let mut key = key(Kind::Binding, &[&record.vhost, &record.source, kind, name]);
     push_part(&mut key, &record.routing_key);
     if !record.arguments.is_empty() {
         let digest = Sha256::digest(field_json::table_value(&field_json::sorted(&record.arguments)).to_string());
         key.extend_from_slice(&digest[..DIGEST_BYTES]);
     }
     key
+}
+
+const fn destination_kind(destination: &Destination) -> &'static str {
+    match destination {
+        Destination::Exchange(_) => "e",
+        Destination::Queue(_) => "q",
+    }
 }
 
 fn push_part(key: &mut Vec<u8>, part: &[u8]) {

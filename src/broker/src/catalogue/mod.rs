@@ -20,8 +20,8 @@ mod records;
 
 pub use error::CatalogueError;
 pub use records::{
-    BindingRecord, ExchangeRecord, GlobalParameter, Meta, Parameter, QueueRecord, TimelineRecord, UserLimitsRecord,
-    VHostLimitsRecord, VHostRecord,
+    BindingRecord, CacheRecord, ExchangeRecord, GlobalParameter, Meta, Parameter, QueueRecord, TimelineRecord,
+    UserLimitsRecord, VHostLimitsRecord, VHostRecord,
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -68,6 +68,8 @@ pub enum Record {
     Binding(BindingRecord),
     /// The messages that an exchange holds back, or keeps.
     Timeline(TimelineRecord),
+    /// What an exchange or a queue has seen.
+    Cache(CacheRecord),
 }
 
 impl Record {
@@ -95,6 +97,7 @@ impl Record {
             Self::Queue(record) => encode(record),
             Self::Binding(record) => encode(record),
             Self::Timeline(record) => encode(record),
+            Self::Cache(record) => encode(record),
         }
     }
 
@@ -133,6 +136,7 @@ impl Record {
             Kind::Queue => read(json, Self::Queue),
             Kind::Binding => read(json, Self::Binding),
             Kind::Timeline => read(json, Self::Timeline),
+            Kind::Cache => read(json, Self::Cache),
         }
     }
 }

@@ -122,6 +122,18 @@ pub struct TimelineRecord {
     pub is_history: bool,
 }
 
+/// What a durable exchange or queue has seen, to drop repetitions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CacheRecord {
+    /// What it goes by in the store; numbered with the queues.
+    pub id: u64,
+    /// Where.
+    pub vhost: Arc<str>,
+    /// Whose.
+    #[serde(with = "DestinationForm")]
+    pub owner: Destination,
+}
+
 /// A binding. All of it is its identity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BindingRecord {

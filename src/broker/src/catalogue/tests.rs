@@ -96,6 +96,7 @@ fn one_of_each() -> Vec<Record> {
         Record::Queue(queue),
         binding(Destination::Queue("q".into()), b"k\xff", FieldTable::new().with("x-match", "any")),
         Record::Timeline(TimelineRecord { id: 8, vhost: "/".into(), exchange: "x".into(), is_history: true }),
+        Record::Cache(CacheRecord { id: 9, vhost: "/".into(), owner: Destination::Queue("q".into()) }),
     ]
 }
 

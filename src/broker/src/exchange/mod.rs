@@ -74,6 +74,12 @@ pub trait ExchangeType: Send + Sync {
         None
     }
 
+    /// Whether dropping repetitions is what the type is for: an exchange of it does so without being asked to by
+    /// `x-message-deduplication`, which any exchange may be.
+    fn drops_repetitions(&self) -> bool {
+        false
+    }
+
     /// The arguments, beyond `alternate-exchange`, in which a second declaration must agree with the first.
     fn compared_arguments(&self) -> &[&str] {
         &[]

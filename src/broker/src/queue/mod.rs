@@ -12,6 +12,7 @@ mod paging;
 mod pieces;
 mod position;
 mod ranges;
+mod repetitions;
 mod segment;
 mod settings;
 mod settled;

@@ -8,7 +8,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     ops::Range,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -19,12 +19,13 @@ use parking_lot::Mutex;
 
 use super::{
     Action, Admission, Arrivals, CancelReason, Command, ConsumerId, Counts, Deliveries, DeliveryRun, Got, Kind, Nature,
-    Outcome, Refusal, Run, Runs, Settings, State, subscriber::Attached,
+    Outcome, Refusal, Run, Runs, Settings, State, repetitions, subscriber::Attached,
 };
 use crate::{
     Error, Turn,
     arguments::QueueDeclaration,
     dead_letter::DeadLetters,
+    deduplication::Cache,
     memory::MessageMemory,
     turn::Work,
     vhost::{DeclareQueue, is_kept},
@@ -57,6 +58,8 @@ pub struct Queue {
     pub single_active_consumer: bool,
     /// What has passed through since start.
     pub totals: Totals,
+    /// What it has seen, where it drops repetitions.
+    pub(super) cache: OnceLock<Arc<Cache>>,
     pub(super) core: Mutex<Core>,
     /// Held while dead letters are moved; never taken with a queue's own lock held.
     moving: Mutex<()>,
@@ -136,6 +139,7 @@ impl Queue {
             max_priority: blueprint.nature.max_priority,
             single_active_consumer: blueprint.nature.single_active_consumer,
             totals: Totals::default(),
+            cache: OnceLock::new(),
             core: Mutex::new(Core {
                 state,
                 consumers: BTreeMap::new(),
@@ -190,7 +194,26 @@ impl Queue {
         admission: Admission,
         awaited_from: u64,
     ) -> Vec<Range<u32>> {
+        let Some(cache) = self.cache() else { return self.take(turn, records, picks, admission, awaited_from) };
+        let mut fresh = repetitions::leave_out(cache, turn, &records, picks, awaited_from);
+        let picks = std::mem::take(&mut fresh.picks);
+        let refused = self.take(turn, records, picks, admission, awaited_from);
+        fresh.forget(cache, &refused);
+        refused
+    }
+
+    fn take(
+        self: &Arc<Self>,
+        turn: &mut Turn<'_>,
+        records: leveret_store::Records,
+        picks: Vec<Range<u32>>,
+        admission: Admission,
+        awaited_from: u64,
+    ) -> Vec<Range<u32>> {
         let count: u64 = picks.iter().map(|pick| u64::from(pick.end - pick.start)).sum();
+        if count == 0 {
+            return Vec::new();
+        }
         self.totals.published.fetch_add(count, Ordering::Relaxed);
         self.apply(turn, Command::Publish(Arrivals { records, picks, admission, awaited_from })).rejected
     }

@@ -9,7 +9,7 @@ use super::{
     exchange::{ALTERNATE_EXCHANGE, DeclareExchange, Entry, Exchange},
 };
 use crate::{
-    Error,
+    Error, deduplication,
     exchange::{ExchangeType, Router},
 };
 
@@ -83,7 +83,7 @@ impl<Q, T> Topology<Q, T> {
         let exchange = Arc::new(Exchange::of(declaration));
         let hold = kind.and_then(|kind| kind.hold(declaration.arguments));
         let history = kind.and_then(|kind| kind.history(declaration.arguments)).filter(|_| hold.is_none());
-        let entry = Entry { exchange: Arc::clone(&exchange), router, hold, history, timeline: None };
+        let entry = Entry { exchange: Arc::clone(&exchange), router, hold, history, timeline: None, cache: None };
         self.exchanges.insert(Arc::clone(&exchange.name), entry);
         self.generation += 1;
         exchange
@@ -118,7 +118,7 @@ impl<Q, T> Topology<Q, T> {
         self.check_flag("durable", current, received.durable, current.durable)?;
         self.check_flag("auto_delete", current, received.auto_delete, current.auto_delete)?;
         self.check_flag("internal", current, received.internal, current.internal)?;
-        for key in [ALTERNATE_EXCHANGE].iter().chain(kind.compared_arguments()) {
+        for key in [ALTERNATE_EXCHANGE].iter().chain(kind.compared_arguments()).chain(&deduplication::ARGUMENTS) {
             let (received, present) = (received.arguments.get(key), current.arguments.get(key));
             Error::check_equivalent_arg(key, "exchange", &current.name, &self.vhost, received, present)?;
         }

@@ -6,6 +6,7 @@ use leveret_amqp::{FieldTable, FieldValue};
 
 use crate::{
     Error,
+    deduplication::Cache,
     exchange::{History, Hold, Router},
 };
 
@@ -92,4 +93,6 @@ pub(crate) struct Entry<T> {
     pub(crate) history: Option<History>,
     /// Where either is.
     pub(crate) timeline: Option<T>,
+    /// What it has seen, where it drops repetitions.
+    pub(crate) cache: Option<Arc<Cache>>,
 }

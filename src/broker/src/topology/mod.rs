@@ -16,6 +16,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     Error,
+    deduplication::Cache,
     exchange::{Binding, Destination, ExchangeTypes, History, Hold},
 };
 
@@ -76,6 +77,8 @@ pub struct Topology<Q, T = ()> {
     queues: HashMap<Arc<str>, Q, ahash::RandomState>,
     /// Timelines of exchanges that are gone, until somebody takes them.
     left_timelines: Vec<T>,
+    /// The same of what they had seen.
+    left_caches: Vec<(Arc<str>, Arc<Cache>)>,
     generation: u64,
 }
 
@@ -90,6 +93,7 @@ impl<Q, T> Topology<Q, T> {
             bindings: Bindings::default(),
             queues: HashMap::default(),
             left_timelines: Vec::new(),
+            left_caches: Vec::new(),
             generation: 0,
         };
         for declaration in declare::PREDECLARED {
@@ -152,6 +156,24 @@ impl<Q, T> Topology<Q, T> {
         entry.timeline = Some(timeline);
         self.generation += 1;
         true
+    }
+
+    /// What an exchange has seen, where it drops repetitions.
+    pub(crate) fn cache(&self, exchange: &str) -> Option<&Arc<Cache>> {
+        self.find_entry(exchange)?.cache.as_ref()
+    }
+
+    /// Has an exchange drop repetitions of what `cache` has seen; false where there is no such exchange.
+    pub(crate) fn attach_cache(&mut self, exchange: &str, cache: Arc<Cache>) -> bool {
+        let Some(entry) = self.exchanges.get_mut(exchange) else { return false };
+        entry.cache = Some(cache);
+        self.generation += 1;
+        true
+    }
+
+    /// What exchanges had seen that are gone since the last call, by their names.
+    pub(crate) fn take_left_caches(&mut self) -> Vec<(Arc<str>, Arc<Cache>)> {
+        std::mem::take(&mut self.left_caches)
     }
 
     /// The timelines of exchanges that are gone since the last call.
@@ -330,6 +352,7 @@ impl<Q, T> Topology<Q, T> {
         let Some((name, entry)) = self.exchanges.remove_entry(name) else { return Vec::new() };
         change.removed_exchanges.push(entry.exchange);
         self.left_timelines.extend(entry.timeline);
+        self.left_caches.extend(entry.cache.map(|cache| (Arc::clone(&name), cache)));
         let mut bindings = self.bindings.all_from(&name);
         // One from the exchange to itself is in both.
         let to_it = self.bindings.all_to(&Destination::Exchange(Arc::clone(&name)));

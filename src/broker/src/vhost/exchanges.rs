@@ -15,10 +15,12 @@ impl VHost {
     /// # Errors
     /// 403 for reserved names, 406 for an unknown type, bad or inequivalent arguments.
     pub fn declare_exchange(&self, turn: &mut Turn<'_>, declare: &DeclareExchange<'_>) -> Result<(), Error> {
+        let rule = self.exchange_rule(turn, declare)?;
         self.change(turn, |topology| {
             self.check_not_deleted()?;
             let change = topology.declare_exchange(declare)?;
             self.add_timeline(turn, topology, declare.name);
+            self.add_exchange_cache(turn, topology, declare.name, rule);
             Ok(((), change))
         })?;
         self.apply_policies_to_exchange(turn, declare.name);

@@ -4,6 +4,7 @@
 //! anything else but the note of that change to the store's next cut. Publishers do not come here for each message: they
 //! keep routes for as long as [`VHost::generation`] stands still.
 
+mod caches;
 mod exchanges;
 mod metadata;
 mod policies;
@@ -25,7 +26,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::{
     Error, Turn,
-    exchange::{Binding, ExchangeTypes, RouteInput},
+    exchange::{Binding, Destination, ExchangeTypes, RouteInput},
     queue::Queue,
     routing::{self, Routed, Sender},
     timeline::Timeline,
@@ -180,8 +181,13 @@ impl VHost {
         remember::change(&turn.store, &topology, &change);
         let left = topology.take_left_timelines();
         left.iter().for_each(|timeline| remember::timeline_gone(&turn.store, timeline));
+        let left_caches = topology.take_left_caches();
+        for (exchange, cache) in &left_caches {
+            remember::cache_gone(&turn.store, &self.name, Destination::Exchange(Arc::clone(exchange)), cache);
+        }
         drop(topology);
         left.iter().for_each(|timeline| timeline.close());
+        left_caches.iter().for_each(|(_, cache)| cache.close());
         Ok(result)
     }
 }

@@ -9,6 +9,7 @@ use super::{VHost, remember};
 use crate::{
     Error, Turn,
     arguments::{self, QueueDeclaration},
+    exchange::Destination,
     queue::{Blueprint, Nature, Queue, State},
     topology::Change,
 };
@@ -40,6 +41,7 @@ impl VHost {
         if let Some(existing) = self.find_queue(declare.name) {
             return self.declare_again(turn, &existing, declare);
         }
+        let rule = self.queue_rule(declare.name, declare.arguments)?;
         let queue = Arc::new(self.build(turn, declare)?);
         let limits = turn.broker.limits().vhost(&self.name);
         let (queue, created) = self.change(turn, |topology| {
@@ -51,6 +53,7 @@ impl VHost {
             limits.check_queues(&self.name, declare.name, topology.queues().len() as u64)?;
             let change = topology.add_queue(Arc::clone(&queue.name), Arc::clone(&queue));
             remember::queue(&turn.store, &queue, turn.broker.queue_id_next());
+            self.add_queue_cache(turn, &queue, rule);
             Ok(((Arc::clone(&queue), true), change))
         })?;
         if !created {
@@ -111,10 +114,15 @@ impl VHost {
             }
             let change = topology.remove_queue(&queue.name);
             remember::queue_gone(&turn.store, queue);
+            if let Some(cache) = queue.cache() {
+                let owner = Destination::Queue(Arc::clone(&queue.name));
+                remember::cache_gone(&turn.store, &self.name, owner, cache);
+            }
             Ok((true, change))
         });
         if matches!(removed, Ok(true)) {
             queue.close(turn);
+            queue.cache().into_iter().for_each(|cache| cache.close());
         }
     }
 

@@ -8,7 +8,8 @@ use leveret_store::Turn;
 
 use super::Map;
 use crate::{
-    catalogue::{BindingRecord, ExchangeRecord, Meta, QueueRecord, Record, TimelineRecord},
+    catalogue::{BindingRecord, CacheRecord, ExchangeRecord, Meta, QueueRecord, Record, TimelineRecord},
+    deduplication::Cache,
     exchange::{Binding, Destination},
     queue::Queue,
     timeline::Timeline,
@@ -56,6 +57,26 @@ pub(super) fn queue_gone(turn: &Turn<'_>, queue: &Queue) {
         forget(turn, &queue_record(queue));
         turn.catalogue(|writes| writes.delete_queue(queue.id));
     }
+}
+
+/// Notes what remembers messages together with the next id; as for a timeline.
+pub(super) fn cache(turn: &Turn<'_>, vhost: &Arc<str>, owner: Destination, cache: &Cache, next_queue_id: u64) {
+    if cache.is_kept {
+        remember(turn, &Record::Meta(Meta { next_queue_id }));
+        remember(turn, &cache_record(vhost, owner, cache));
+    }
+}
+
+/// Notes that it is gone with all that it has seen.
+pub(super) fn cache_gone(turn: &Turn<'_>, vhost: &Arc<str>, owner: Destination, cache: &Cache) {
+    if cache.is_kept {
+        forget(turn, &cache_record(vhost, owner, cache));
+        turn.catalogue(|writes| writes.delete_queue(cache.id));
+    }
+}
+
+fn cache_record(vhost: &Arc<str>, owner: Destination, cache: &Cache) -> Record {
+    Record::Cache(CacheRecord { id: cache.id, vhost: Arc::clone(vhost), owner })
 }
 
 /// Notes the timeline of an exchange together with the next id. That of an exchange which is not durable is not known at

@@ -81,7 +81,7 @@ impl Transaction {
             let message = Incoming::of(publish)?;
             if !reply_to::is_reply(&message) {
                 let Incoming { exchange, routing_key, properties, .. } = &message;
-                let routed = session.vhost.route(Sender::Client, exchange, routing_key, properties, now_ms)?;
+                let routed = session.vhost.route(Sender::Trial, exchange, routing_key, properties, now_ms)?;
                 claims.add(routed.queues, message.body.len() as u64);
             }
         }

@@ -29,6 +29,8 @@ impl Plugins {
             Box::new(leveret_delayed_message_exchange::DelayedMessageExchange),
             #[cfg(feature = "management")]
             Box::new(leveret_management::Management),
+            #[cfg(feature = "message-deduplication")]
+            Box::new(leveret_message_deduplication::MessageDeduplication),
             #[cfg(feature = "modulus-hash-exchange")]
             Box::new(leveret_modulus_hash_exchange::ModulusHashExchange),
             #[cfg(feature = "random-exchange")]
