@@ -47,6 +47,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Starts reading `value` behind its version byte, which must be from 1 to `latest`, and says which it is.
+    pub(crate) fn up_to_version(value: &'a [u8], latest: u8) -> Result<(u8, Self), DecodeError> {
+        let mut reader = Self { rest: value };
+        match reader.byte()? {
+            found if (1..=latest).contains(&found) => Ok((found, reader)),
+            found => Err(DecodeError::Version(found)),
+        }
+    }
+
     /// How many bytes have not been read.
     pub(crate) fn remaining(&self) -> usize {
         self.rest.len()

@@ -51,7 +51,7 @@ pub use codec::DecodeError;
 pub use commit::{AWAITED_BY_ALL, LAZY_COMMIT_MS, PATIENT_COMMIT_MS, Source, Turn, Waiter};
 pub use engine::CatalogueRecord;
 pub use error::{CommitError, StoreError};
-pub use log::{LogId, LogState, Marks, Piece};
+pub use log::{LogId, LogState, Marks, Piece, Returned};
 pub use options::{Options, SyncMode};
 pub use records::{Records, RecordsBuilder};
 pub use room::disk_free_bytes;

@@ -5,10 +5,10 @@ use std::ops::Range;
 use crate::codec::{DecodeError, Reader, put_difference, put_varint};
 use crate::records::Records;
 
-/// Version byte of stored marks.
-const MARKS_VERSION: u8 = 1;
-/// Version byte of a stored log state.
-const STATE_VERSION: u8 = 1;
+/// Version byte of stored marks. Version 1 knew delivery counts only.
+const MARKS_VERSION: u8 = 2;
+/// Version byte of a stored log state. Version 1 knew nothing that waits.
+const STATE_VERSION: u8 = 2;
 
 /// A message log: one for each priority level of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,14 +35,25 @@ pub struct Piece {
 pub struct Marks {
     /// Sequence numbers settled, as ranges.
     pub settled: Vec<Range<u64>>,
-    /// Sequence number and number of failed delivery attempts, where there were any.
-    pub delivery_counts: Vec<(u64, u32)>,
+    /// Sequence number and what is known of a record that was handed out and came back, where it did.
+    pub returned: Vec<(u64, Returned)>,
+}
+
+/// What is known of a record that was handed out and came back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Returned {
+    /// Failed delivery attempts.
+    pub delivery_count: u32,
+    /// How often it was handed out and came back, for whatever reason.
+    pub acquired_count: u32,
+    /// It is not to be handed out before this time, in milliseconds since the Unix epoch; 0 where it does not wait.
+    pub waits_until_ms: u64,
 }
 
 impl Marks {
     /// Whether nothing is marked.
     pub fn is_empty(&self) -> bool {
-        self.settled.is_empty() && self.delivery_counts.is_empty()
+        self.settled.is_empty() && self.returned.is_empty()
     }
 
     /// The stored form. Small when numbers are near `first_seq` and ascending, right in any case.
@@ -56,21 +67,23 @@ impl Marks {
             previous = range.end;
         }
         previous = first_seq;
-        put_varint(&mut out, self.delivery_counts.len() as u64);
-        for &(seq, count) in &self.delivery_counts {
+        put_varint(&mut out, self.returned.len() as u64);
+        for &(seq, Returned { delivery_count, acquired_count, waits_until_ms }) in &self.returned {
             put_difference(&mut out, previous, seq);
-            put_varint(&mut out, u64::from(count));
+            put_varint(&mut out, u64::from(delivery_count));
+            put_varint(&mut out, u64::from(acquired_count));
+            put_varint(&mut out, waits_until_ms);
             previous = seq;
         }
         out
     }
 
-    /// Reads the stored form.
+    /// Reads the stored form, of this version or an earlier one.
     ///
     /// # Errors
     /// When `value` was not written by [`encode`](Self::encode).
     pub fn decode(value: &[u8], first_seq: u64) -> Result<Self, DecodeError> {
-        let mut reader = Reader::versioned(value, MARKS_VERSION)?;
+        let (version, mut reader) = Reader::up_to_version(value, MARKS_VERSION)?;
         let mut marks = Self::default();
         let mut previous = first_seq;
         for _ in 0..reader.count()? {
@@ -82,7 +95,15 @@ impl Marks {
         previous = first_seq;
         for _ in 0..reader.count()? {
             let seq = reader.difference(previous)?;
-            marks.delivery_counts.push((seq, reader.varint_u32()?));
+            let delivery_count = reader.varint_u32()?;
+            let returned = match version {
+                // Each failed attempt handed it out once.
+                1 => Returned { delivery_count, acquired_count: delivery_count, waits_until_ms: 0 },
+                _ => {
+                    Returned { delivery_count, acquired_count: reader.varint_u32()?, waits_until_ms: reader.varint()? }
+                }
+            };
+            marks.returned.push((seq, returned));
             previous = seq;
         }
         reader.finish()?;
@@ -103,32 +124,41 @@ pub struct LogState {
     pub bytes: u64,
     /// Below this, records may have been delivered once already.
     pub delivered_until: u64,
+    /// Of the records alive, those that wait for their time ([`Returned::waits_until_ms`]).
+    pub waiting_count: u64,
+    /// Their bytes.
+    pub waiting_bytes: u64,
 }
 
 impl LogState {
     /// The stored form.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(41);
+        let mut out = Vec::with_capacity(57);
         out.push(STATE_VERSION);
-        for number in [self.next_seq, self.head_seq, self.count, self.bytes, self.delivered_until] {
+        let Self { next_seq, head_seq, count, bytes, delivered_until, waiting_count, waiting_bytes } = *self;
+        for number in [next_seq, head_seq, count, bytes, delivered_until, waiting_count, waiting_bytes] {
             out.extend_from_slice(&number.to_le_bytes());
         }
         out
     }
 
-    /// Reads the stored form.
+    /// Reads the stored form, of this version or an earlier one.
     ///
     /// # Errors
     /// When `value` was not written by [`encode`](Self::encode).
     pub fn decode(value: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::versioned(value, STATE_VERSION)?;
-        let state = Self {
+        let (version, mut reader) = Reader::up_to_version(value, STATE_VERSION)?;
+        let mut state = Self {
             next_seq: reader.u64()?,
             head_seq: reader.u64()?,
             count: reader.u64()?,
             bytes: reader.u64()?,
             delivered_until: reader.u64()?,
+            ..Self::default()
         };
+        if version > 1 {
+            (state.waiting_count, state.waiting_bytes) = (reader.u64()?, reader.u64()?);
+        }
         reader.finish()?;
         Ok(state)
     }

@@ -165,6 +165,7 @@ impl World<'_> {
             Settled::Acked => Outcome::Ack,
             Settled::Requeued => Outcome::Requeue { count_attempt: false },
             Settled::RequeuedCounted => Outcome::Requeue { count_attempt: true },
+            Settled::Undelivered => Outcome::Undelivered,
             Settled::Rejected => Outcome::Reject,
         };
         let mut runs: Runs<Run> = Runs::new();
@@ -244,8 +245,8 @@ impl World<'_> {
             (Some(channel), Some(false)) => {
                 unacked.into_iter().for_each(|unacked| self.real.channels[channel].remember(unacked));
             }
-            (Some(channel), None) => self.settle_all(channel, unacked, Settled::Requeued, turn),
-            (None, _) => self.settle_group(&queue, Some(consumer), &unacked, Settled::Requeued, turn),
+            (Some(channel), None) => self.settle_all(channel, unacked, Settled::Undelivered, turn),
+            (None, _) => self.settle_group(&queue, Some(consumer), &unacked, Settled::Undelivered, turn),
         }
         if self.real.connections[connection].window.give(bytes) {
             self.resume_connection(connection, turn);

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use leveret_amqp::FieldTable;
+use leveret_amqp::{FieldTable, FieldValue};
 use leveret_broker::{
     DeclareQueue,
     exchange::{Binding, Destination},
-    queue::{Overflow, Queue as BrokerQueue},
+    queue::{Backoff, DelayedRetry, DelayedReturns, Overflow, Queue as BrokerQueue},
     topology::DeclareExchange,
 };
+use serde_json::Value;
 
 use crate::{
     model::Queue,
@@ -61,9 +62,9 @@ impl World<'_> {
             let deleted = world.real.vhost.delete_queue(turn, &queue, if_unused, if_empty).ok();
             world.observe();
             let of_model = &world.model.queues[&queue.id];
-            let (ready, _) = of_model.ready();
-            let is_refused = if_unused && !of_model.consumers.is_empty() || if_empty && ready > 0;
-            let expected = (!is_refused).then_some(ready);
+            let left = of_model.ready().0 + of_model.waiting().0;
+            let is_refused = if_unused && !of_model.consumers.is_empty() || if_empty && left > 0;
+            let expected = (!is_refused).then_some(left);
             if deleted != expected {
                 world.model.fail(format!("delete of a queue: {deleted:?} and should be {expected:?}"));
             }
@@ -251,7 +252,38 @@ fn arguments(plan: &QueuePlan) -> FieldTable {
     if plan.single_active {
         arguments.insert("x-single-active-consumer", true);
     }
+    for (key, value) in plan.delayed_retry.iter().flat_map(delayed_retry) {
+        let value = match value {
+            Value::String(text) => FieldValue::from(text.as_str()),
+            Value::Array(steps) => {
+                FieldValue::Array(steps.iter().filter_map(Value::as_i64).map(FieldValue::I64).collect())
+            }
+            number => FieldValue::I64(number.as_i64().unwrap_or_default()),
+        };
+        arguments.insert(format!("x-{key}").as_str(), value);
+    }
     arguments
+}
+
+/// As policies say it, and arguments with other words for the values.
+pub(crate) fn delayed_retry(retry: &DelayedRetry) -> Vec<(&'static str, Value)> {
+    let returns = match retry.returns {
+        DelayedReturns::All => "all",
+        DelayedReturns::Failed => "failed",
+        DelayedReturns::Returned => "returned",
+    };
+    let mut said = vec![("delayed-retry-type", Value::from(returns))];
+    let mut limits = |mode: &str, min_ms: u64, max_ms: u64| {
+        said.push(("delayed-retry-mode", mode.into()));
+        said.push(("delayed-retry-min", min_ms.into()));
+        said.push(("delayed-retry-max", max_ms.into()));
+    };
+    match &retry.backoff {
+        Backoff::Linear { min_ms, max_ms } => limits("linear", *min_ms, *max_ms),
+        Backoff::Exponential { min_ms, max_ms } => limits("exponential", *min_ms, *max_ms),
+        Backoff::Steps(steps) => said.push(("delayed-retry-steps", steps.to_vec().into())),
+    }
+    said
 }
 
 /// As arguments and policies name it; without a word it is the default.

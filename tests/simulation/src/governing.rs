@@ -6,7 +6,7 @@ use leveret_broker::policy::{ApplyTo, Policy, PolicyRole};
 use serde_json::{Map, Value};
 
 use crate::{
-    declaring::overflow,
+    declaring::{delayed_retry, overflow},
     plan::PolicyPlan,
     world::{VHOST, World},
 };
@@ -63,12 +63,13 @@ fn on_wire(plan: &PolicyPlan) -> Policy {
     ];
     let numbers = numbers.into_iter().filter_map(|(key, number)| Some((key.to_owned(), Value::from(number?))));
     let texts = texts.into_iter().filter_map(|(key, text)| Some((key.to_owned(), Value::from(text?))));
+    let retries = settings.delayed_retry.iter().flat_map(delayed_retry).map(|(key, value)| (key.to_owned(), value));
     Policy {
         name: Arc::clone(&plan.name),
         vhost: VHOST.into(),
         pattern: plan.queue.as_ref().map_or_else(|| "^q".to_owned(), |queue| format!("^{queue}$")),
         apply_to: ApplyTo::Queues,
         priority: plan.priority,
-        definition: numbers.chain(texts).collect::<Map<_, _>>(),
+        definition: numbers.chain(texts).chain(retries).collect::<Map<_, _>>(),
     }
 }

@@ -9,7 +9,7 @@ use leveret_broker::Sleeper;
 
 use crate::{
     model::{Queue, Settled},
-    plan::{Plan, QueuePlan},
+    plan::{Plan, QueuePlan, RETRY_DELAY_MS_MAX},
     script::{How, Step, Stop, script},
     world::{CONNECTIONS, World},
 };
@@ -144,6 +144,10 @@ impl World<'_> {
             self.restart(Stop::Power, 1, 0)?;
             self.check()?;
             self.check_topology()?;
+            self.quiesce()?;
+        }
+        if self.plan.features.retries {
+            self.wait(RETRY_DELAY_MS_MAX);
             self.quiesce()?;
         }
         for queue in 0..self.plan.queues.len() {

@@ -123,12 +123,19 @@ impl<'p> World<'p> {
     fn check_queue(&self, id: QueueId) -> Result<(), String> {
         let (real, model) = (&self.real.queues[&id], &self.model.queues[&id]);
         let counts = real.counts();
-        let found = (counts.ready, counts.ready_bytes, counts.unacked, counts.unacked_bytes, counts.consumers);
-        let ((ready, ready_bytes), (unacked, unacked_bytes)) = (model.ready(), model.unacked());
-        let expected = (ready, ready_bytes, unacked, unacked_bytes, model.consumers.len());
+        let found = [
+            (counts.ready, counts.ready_bytes),
+            (counts.unacked, counts.unacked_bytes),
+            (counts.waiting, counts.waiting_bytes),
+            (counts.consumers as u64, 0),
+        ];
+        let (ready, _) = model.ready();
+        let expected = [model.ready(), model.unacked(), model.waiting(), (model.consumers.len() as u64, 0)];
         if found != expected {
             let name = &model.plan.name;
-            return Err(format!("queue {name}: ready, unacked, consumers: {found:?} and should be {expected:?}"));
+            return Err(format!(
+                "queue {name}: ready, unacked, waiting, consumers: {found:?} and should be {expected:?}"
+            ));
         }
         self.check_settings(real, model)?;
         match model.neglected() {
@@ -143,7 +150,8 @@ impl<'p> World<'p> {
         let (settings, plan) = (real.settings(), &model.plan);
         let found = (settings.ttl_ms, settings.max_length, settings.max_length_bytes, settings.overflow);
         let expected = (plan.ttl_ms, plan.max_length, plan.max_length_bytes, plan.overflow);
-        match found == expected && settings.dead_letter_exchange == plan.dead_letter_exchange {
+        let found_retry = (&settings.dead_letter_exchange, &settings.delayed_retry);
+        match found == expected && found_retry == (&plan.dead_letter_exchange, &plan.delayed_retry) {
             true => Ok(()),
             false => Err(format!("queue {}: its settings are {settings:?} and should be {plan:?}", plan.name)),
         }

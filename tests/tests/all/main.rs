@@ -17,6 +17,7 @@ mod delayed;
 mod incomplete;
 mod length;
 mod priority;
+mod retry;
 mod ttl;
 // Transactions.
 mod tx;

@@ -155,7 +155,13 @@ async fn overview(State(api): State<Api>, caller: Caller) -> Json<Value> {
 pub(super) fn totals(counts: &[Counts]) -> Value {
     let ready: u64 = counts.iter().map(|counts| counts.ready).sum();
     let unacked: u64 = counts.iter().map(|counts| counts.unacked).sum();
-    json!({ "messages": ready + unacked, "messages_ready": ready, "messages_unacknowledged": unacked })
+    let waiting: u64 = counts.iter().map(|counts| counts.waiting).sum();
+    json!({
+        "messages": ready + unacked + waiting,
+        "messages_ready": ready,
+        "messages_unacknowledged": unacked,
+        "messages_delayed": waiting,
+    })
 }
 
 /// What has passed through queues since start.

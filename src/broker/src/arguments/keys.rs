@@ -1,8 +1,9 @@
 //! The arguments of `queue.declare` that mean something: which values they take and for which queue types.
 //!
 //! One table, in the order in which RabbitMQ checks them (`rabbit_amqqueue:declare_args`), after the capabilities of its
-//! queue types. Where Leveret gives more: `x-delivery-limit` and `x-consumer-timeout` also for classic queues, and
-//! `x-queue-mode` and `x-queue-version` of old declarations, which are kept and have no effect.
+//! queue types. Where Leveret gives more: `x-delivery-limit`, `x-consumer-timeout` and `x-delayed-retry-*` also for classic queues,
+//! of these two that RabbitMQ has not (`-mode`, `-steps`), and `x-queue-mode` and `x-queue-version` of old declarations,
+//! which are kept and have no effect.
 
 use leveret_amqp::{FieldTable, FieldValue};
 
@@ -52,6 +53,8 @@ const fn free_key(name: &'static str, check: Check, queues: For) -> Key {
 const STRATEGIES: &[&str] = &["at-most-once", "at-least-once"];
 const OVERFLOWS: &[&str] = &["drop-head", "reject-publish", "reject-publish-dlx"];
 const LOCATORS: &[&str] = &["client-local", "balanced", "random", "least-leaders", "min-masters"];
+const RETRY_TYPES: &[&str] = &["disabled", "all", "failed", "returned"];
+const RETRY_MODES: &[&str] = &["linear", "exponential"];
 const MAX_PRIORITY: i64 = 255;
 const QUEUE_VERSIONS: std::ops::RangeInclusive<i64> = 1..=2;
 
@@ -81,9 +84,11 @@ pub(super) const KEYS: &[Key] = &[
     key("x-queue-leader-locator", |found, _| value::one_of(found, LOCATORS, "invalid_queue_locator_arg"), For::Both),
     key("x-member-placement-tag", member_placement_tag, For::Quorum),
     key("x-delivery-limit", |found, _| value::integer(found).map(drop), For::Both),
-    key("x-delayed-retry-type", |found, _| value::text(found), For::Quorum),
-    key("x-delayed-retry-min", |found, _| value::positive(found), For::Quorum),
-    key("x-delayed-retry-max", |found, _| value::positive(found), For::Quorum),
+    key("x-delayed-retry-type", delayed_retry_type, For::Both),
+    key("x-delayed-retry-min", |found, _| value::expires(found), For::Both),
+    key("x-delayed-retry-max", delayed_retry_max, For::Both),
+    key("x-delayed-retry-mode", |found, _| value::one_of(found, RETRY_MODES, "invalid_delayed_retry_mode"), For::Both),
+    key("x-delayed-retry-steps", delayed_retry_steps, For::Both),
     key("x-queue-mode", |found, _| value::text(found), For::Classic),
     key("x-queue-master-locator", |found, _| value::text(found), For::Classic),
 ];
@@ -118,6 +123,34 @@ fn max_age(found: &FieldValue, _: &FieldTable) -> Result<(), String> {
     value::text(found)?;
     let age = found.as_str().and_then(max_age_ms);
     age.map(drop).ok_or_else(|| "invalid_max_age".into())
+}
+
+fn delayed_retry_type(found: &FieldValue, arguments: &FieldTable) -> Result<(), String> {
+    value::one_of(found, RETRY_TYPES, "invalid_delayed_retry_type")?;
+    let has_delays = ["x-delayed-retry-min", "x-delayed-retry-steps"].iter().any(|key| arguments.contains(key));
+    if has_delays || found.as_str() == Some("disabled") {
+        Ok(())
+    } else {
+        Err("delayed_retry_type_but_no_min_or_steps_defined".into())
+    }
+}
+
+fn delayed_retry_max(found: &FieldValue, arguments: &FieldTable) -> Result<(), String> {
+    value::expires(found)?;
+    let (max, min) = (value::integer(found)?, arguments.get("x-delayed-retry-min").and_then(FieldValue::as_i64));
+    match min {
+        Some(min) if max < min => Err(format!("{{less_than_delayed_retry_min,{max},{min}}}")),
+        _ => Ok(()),
+    }
+}
+
+fn delayed_retry_steps(found: &FieldValue, arguments: &FieldTable) -> Result<(), String> {
+    value::steps(found)?;
+    let others = ["x-delayed-retry-min", "x-delayed-retry-mode"];
+    match others.iter().find(|key| arguments.contains(key)) {
+        Some(other) => Err(format!("{{not_together_with,\"{other}\"}}")),
+        None => Ok(()),
+    }
 }
 
 fn member_placement_tag(found: &FieldValue, _: &FieldTable) -> Result<(), String> {

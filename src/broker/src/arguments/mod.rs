@@ -26,6 +26,9 @@ use keys::KEYS;
 /// Longest time to live or expiry, in milliseconds: ten years, RabbitMQ's limit.
 pub const EXPIRY_MS_MAX: u64 = 315_360_000_000;
 
+/// Steps of `x-delayed-retry-steps`: more than anybody writes down, and few enough to keep with each queue.
+pub const RETRY_STEPS_MAX: usize = 100;
+
 /// What the arguments of a queue come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueArguments {

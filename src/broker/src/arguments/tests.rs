@@ -55,6 +55,7 @@ fn everything_at_once() {
             dead_letter_exchange: Some("".into()),
             dead_letter_routing_key: Some("k".into()),
             delivery_limit: Some(3),
+            delayed_retry: None,
         }
     );
 }
@@ -167,4 +168,34 @@ proptest! {
             prop_assert_eq!(check_equivalent(&queue, &queue), Ok(()));
         }
     }
+}
+
+#[test]
+fn delayed_retries() {
+    let steps = |steps: &[i32]| FieldValue::Array(steps.iter().map(|step| FieldValue::I32(*step)).collect());
+    assert_eq!(term("x-delayed-retry-type", "sometimes"), "invalid_delayed_retry_type");
+    assert_eq!(term("x-delayed-retry-type", 5), "{unacceptable_type,signedint}");
+    assert_eq!(term("x-delayed-retry-type", "all"), "delayed_retry_type_but_no_min_or_steps_defined");
+    assert_eq!(term("x-delayed-retry-min", 0), "{value_zero,0}");
+    assert_eq!(term("x-delayed-retry-min", -5), "{value_negative,-5}");
+    assert_eq!(term("x-delayed-retry-max", "5"), "\"expected integer, got longstr\"");
+    assert_eq!(term("x-delayed-retry-max", 315_360_000_001_i64), "{value_too_large,315360000001}");
+    assert_eq!(term("x-delayed-retry-mode", "random"), "invalid_delayed_retry_mode");
+    assert_eq!(term("x-delayed-retry-steps", 5), "{unacceptable_type,signedint}");
+    assert_eq!(term("x-delayed-retry-steps", steps(&[])), "no_steps");
+    assert_eq!(term("x-delayed-retry-steps", steps(&[5, -1])), "{value_negative,-1}");
+    assert_eq!(term("x-delayed-retry-steps", steps(&[1; 101])), "{too_many_steps,101}");
+    let together = |arguments: FieldTable| validate(&arguments).unwrap_err().text;
+    assert_eq!(
+        together(FieldTable::new().with("x-delayed-retry-min", 5).with("x-delayed-retry-max", 4)),
+        "invalid arg 'x-delayed-retry-max' for queue 'q' in vhost '/': {less_than_delayed_retry_min,4,5}"
+    );
+    assert_eq!(
+        together(FieldTable::new().with("x-delayed-retry-steps", steps(&[5])).with("x-delayed-retry-mode", "linear")),
+        "invalid arg 'x-delayed-retry-steps' for queue 'q' in vhost '/': {not_together_with,\"x-delayed-retry-mode\"}"
+    );
+    let arguments = FieldTable::new().with("x-delayed-retry-type", "all").with("x-delayed-retry-steps", steps(&[5, 5]));
+    assert!(validate(&arguments).is_ok());
+    assert!(validate(&arguments.with("x-queue-type", "quorum")).is_ok());
+    assert!(validate(&FieldTable::new().with("x-delayed-retry-type", "disabled")).is_ok());
 }

@@ -2,7 +2,7 @@
 
 use leveret_amqp::{FieldValue, fits_short_string};
 
-use super::EXPIRY_MS_MAX;
+use super::{EXPIRY_MS_MAX, RETRY_STEPS_MAX};
 
 /// An integer of any width.
 pub(super) fn integer(found: &FieldValue) -> Result<i64, String> {
@@ -31,6 +31,16 @@ pub(super) fn time_to_live(found: &FieldValue) -> Result<(), String> {
 pub(super) fn expires(found: &FieldValue) -> Result<(), String> {
     positive(found)?;
     time_to_live(found)
+}
+
+/// Delays, in milliseconds: an array of integers, each as [`expires`] takes it.
+pub(super) fn steps(found: &FieldValue) -> Result<(), String> {
+    let steps = found.as_array().ok_or_else(|| unacceptable(found))?;
+    match steps.len() {
+        0 => Err("no_steps".into()),
+        count if count > RETRY_STEPS_MAX => Err(format!("{{too_many_steps,{count}}}")),
+        _ => steps.iter().try_for_each(expires),
+    }
 }
 
 pub(super) fn boolean(found: &FieldValue) -> Result<(), String> {

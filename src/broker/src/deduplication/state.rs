@@ -151,7 +151,7 @@ impl State {
                 head_seq: self.chunks.front().copied().unwrap_or(self.first_seq),
                 count,
                 bytes: count * ENTRY_BYTES as u64,
-                delivered_until: 0,
+                ..LogState::default()
             },
         );
     }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{PolicyError, PolicyRole, ResourceKind};
 use crate::{
-    arguments::max_age_ms,
+    arguments::{EXPIRY_MS_MAX, RETRY_STEPS_MAX, max_age_ms},
     term::{Pairs, Term},
 };
 
@@ -21,6 +21,8 @@ enum Rule {
     /// An integer from the first to the second.
     Within(u64, u64),
     MaxAge,
+    /// Delays of retries.
+    Steps,
 }
 
 /// How a setting of the policy and the same one of the operator policy become one.
@@ -64,6 +66,7 @@ const STREAM_SEGMENT_BYTES_MAX: u64 = 3_000_000_000;
 
 const LOCATORS: &[&str] = &["client-local", "balanced", "random", "least-leaders"];
 const RETRY_TYPES: &[&str] = &["all", "failed", "returned", "disabled"];
+const RETRY_MODES: &[&str] = &["linear", "exponential"];
 const OVERFLOWS: &[&str] = &["drop-head", "reject-publish", "reject-publish-dlx"];
 const STRATEGIES: &[&str] = &["at-most-once", "at-least-once"];
 
@@ -77,6 +80,8 @@ const SETTINGS: &[Setting] = &[
     setting("dead-letter-strategy", Rule::OneOf(STRATEGIES), "dead letter strategy", Merge::Never, Spares::Classic),
     setting("delayed-retry-max", POSITIVE, "delayed retry maximum delay. Must be a positive integer", Merge::Lower, Spares::Nothing),
     setting("delayed-retry-min", POSITIVE, "delayed retry minimum delay. Must be a positive integer", Merge::Higher, Spares::Nothing),
+    setting("delayed-retry-mode", Rule::OneOf(RETRY_MODES), "delayed retry mode. Must be one of: linear, exponential", Merge::Operator, Spares::Nothing),
+    setting("delayed-retry-steps", Rule::Steps, "list of delayed retry steps. Must be 1 to 100 positive integers", Merge::Operator, Spares::Nothing),
     setting("delayed-retry-type", Rule::OneOf(RETRY_TYPES), "delayed retry type. Must be one of: all, failed, returned, disabled", Merge::Operator, Spares::Nothing),
     setting("delivery-limit", Rule::Integer, "delivery limit", Merge::LowerLimit, Spares::Classic),
     setting("expires", POSITIVE, "queue expiry", Merge::Lower, Spares::Nothing),
@@ -106,6 +111,11 @@ impl Rule {
             Self::Integer => value.is_i64() || value.is_u64(),
             Self::Within(least, most) => value.as_u64().is_some_and(|value| (least..=most).contains(&value)),
             Self::MaxAge => value.as_str().is_some_and(|text| max_age_ms(text).is_some()),
+            Self::Steps => value.as_array().is_some_and(|steps| {
+                let is_step =
+                    |step: &Value| step.as_u64().is_some_and(|step_ms| (1..=EXPIRY_MS_MAX).contains(&step_ms));
+                (1..=RETRY_STEPS_MAX).contains(&steps.len()) && steps.iter().all(is_step)
+            }),
         }
     }
 }
@@ -147,8 +157,13 @@ pub(super) fn validate(
 fn check_delayed_retry(definition: &Map<String, Value>) -> Result<(), PolicyError> {
     let number = |key: &str| definition.get(key).and_then(Value::as_u64);
     let (min, max) = (number("delayed-retry-min"), number("delayed-retry-max"));
+    let has_steps = definition.contains_key("delayed-retry-steps");
+    let excluded = ["delayed-retry-min", "delayed-retry-mode"].into_iter().find(|key| definition.contains_key(*key));
+    if let Some(other) = excluded.filter(|_| has_steps) {
+        return Err(PolicyError::Value(format!("delayed-retry-steps cannot be used together with {other}")));
+    }
     match (definition.get("delayed-retry-type").and_then(Value::as_str), min, max) {
-        (Some(kind), None, _) if kind != "disabled" => {
+        (Some(kind), None, _) if kind != "disabled" && !has_steps => {
             Err(PolicyError::Value(format!("delayed-retry-min is required when delayed-retry-type is {kind}")))
         }
         (_, Some(min), Some(max)) if max < min => Err(PolicyError::Value(format!(
@@ -216,6 +231,14 @@ mod tests {
     }
 
     #[test]
+    fn steps_stand_for_the_least_delay() {
+        assert!(is_valid(
+            &json!({"delayed-retry-type": "failed", "delayed-retry-steps": [1, 5000], "delayed-retry-max": 9})
+        ));
+        assert!(is_valid(&json!({"delayed-retry-type": "disabled"})));
+    }
+
+    #[test]
     fn refuses_as_rabbitmq_does() {
         let ordinary = |definition| refusal(definition, PolicyRole::Ordinary);
         assert_eq!(ordinary(json!({})), "no policy provided");
@@ -238,6 +261,14 @@ mod tests {
             ordinary(json!({"delayed-retry-min": 5, "delayed-retry-max": 4})),
             "delayed-retry-max (4) must not be smaller than delayed-retry-min (5)"
         );
+        assert_eq!(
+            ordinary(json!({"delayed-retry-steps": [5], "delayed-retry-mode": "linear"})),
+            "delayed-retry-steps cannot be used together with delayed-retry-mode"
+        );
+        let no_steps = "is not a valid list of delayed retry steps. Must be 1 to 100 positive integers";
+        for steps in [json!([]), json!([0]), json!([-1]), json!(["1"]), json!(5), json!(vec![1; 101])] {
+            assert!(ordinary(json!({"delayed-retry-steps": steps})).ends_with(no_steps), "{steps}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     arguments::{EXPIRY_MS_MAX, queue_kind},
-    queue::{Kind, Overflow, Settings},
+    queue::{Backoff, DelayedRetry, DelayedReturns, Kind, Overflow, Settings},
 };
 
 /// The settings of both policies as one definition, for show (`effective_policy_definition`) and for use.
@@ -49,6 +49,7 @@ pub fn effective_settings(
         dead_letter_exchange: sources.text("dead-letter-exchange"),
         dead_letter_routing_key: sources.text("dead-letter-routing-key"),
         delivery_limit: sources.delivery_limit().unwrap_or(defaults.delivery_limit),
+        delayed_retry: sources.delayed_retry(),
     }
 }
 
@@ -91,6 +92,39 @@ impl Sources<'_> {
             (Some("reject-publish-dlx"), Kind::Classic) => Overflow::RejectPublishDlx,
             _ => Overflow::DropHead,
         }
+    }
+
+    fn delayed_retry(&self) -> Option<DelayedRetry> {
+        let returns = match self.word("delayed-retry-type")? {
+            "all" => DelayedReturns::All,
+            "failed" => DelayedReturns::Failed,
+            "returned" => DelayedReturns::Returned,
+            _ => return None,
+        };
+        Some(DelayedRetry { returns, backoff: self.backoff()? })
+    }
+
+    /// Delays of the arguments hold against those of the policies, whichever of them are a list of steps.
+    fn backoff(&self) -> Option<Backoff> {
+        let max_ms = self.lower("delayed-retry-max").unwrap_or(u64::MAX).min(EXPIRY_MS_MAX);
+        let steps = |steps: Vec<u64>| Backoff::Steps(steps.iter().map(|step_ms| *step_ms.min(&max_ms)).collect());
+        let from = |min_ms: u64| {
+            let min_ms = min_ms.min(EXPIRY_MS_MAX);
+            match self.word("delayed-retry-mode") {
+                Some("exponential") => Backoff::Exponential { min_ms, max_ms },
+                _ => Backoff::Linear { min_ms, max_ms },
+            }
+        };
+        let number = |value: &FieldValue| u64::try_from(value.as_i64()?).ok();
+        let of_arguments = |key| self.argument(key)?.as_array()?.iter().map(number).collect::<Option<Vec<_>>>();
+        let of_policy =
+            |key| self.definition.get(key)?.as_array()?.iter().map(Value::as_u64).collect::<Option<Vec<_>>>();
+        of_arguments("delayed-retry-steps")
+            .filter(|values| !values.is_empty())
+            .map(steps)
+            .or_else(|| self.argument("delayed-retry-min").and_then(number).map(from))
+            .or_else(|| of_policy("delayed-retry-steps").map(steps))
+            .or_else(|| self.definition.get("delayed-retry-min").and_then(Value::as_u64).map(from))
     }
 
     /// Outer `None`: nobody says anything. Inner `None`: no limit. A limit of one side holds against none of the other.
@@ -167,6 +201,36 @@ mod tests {
             Some(50)
         );
         assert_eq!(limit(quorum().with("x-delivery-limit", i64::MAX), None), Some(u32::MAX));
+    }
+
+    #[test]
+    fn delayed_retries() {
+        let retry =
+            |arguments: FieldTable, policy: Option<&Policy>| effective_settings(&arguments, policy, None).delayed_retry;
+        let arguments = || FieldTable::new().with("x-delayed-retry-type", "failed");
+        let linear =
+            |returns, min_ms, max_ms| Some(DelayedRetry { returns, backoff: Backoff::Linear { min_ms, max_ms } });
+        assert_eq!(retry(FieldTable::new(), None), None);
+        assert_eq!(
+            retry(arguments().with("x-delayed-retry-min", 5), None),
+            linear(DelayedReturns::Failed, 5, EXPIRY_MS_MAX)
+        );
+        let of_policy = policy(&json!({
+            "delayed-retry-type": "all", "delayed-retry-min": 9, "delayed-retry-max": 90, "delayed-retry-mode": "linear"
+        }));
+        assert_eq!(retry(FieldTable::new(), Some(&of_policy)), linear(DelayedReturns::All, 9, 90));
+        let mine = arguments().with("x-delayed-retry-min", 5).with("x-delayed-retry-mode", "exponential");
+        assert_eq!(
+            retry(mine, Some(&of_policy)),
+            Some(DelayedRetry {
+                returns: DelayedReturns::Failed,
+                backoff: Backoff::Exponential { min_ms: 5, max_ms: 90 }
+            })
+        );
+        let steps = FieldValue::Array(vec![FieldValue::I32(5), FieldValue::I64(500)]);
+        let steps = retry(arguments().with("x-delayed-retry-steps", steps), Some(&of_policy));
+        assert_eq!(steps.map(|retry| retry.backoff), Some(Backoff::Steps(Arc::from([5, 90]))));
+        assert_eq!(retry(FieldTable::new().with("x-delayed-retry-type", "disabled"), Some(&of_policy)), None);
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct DeliveryRun {
     pub redelivered: bool,
     /// Counted attempts behind the messages (`x-delivery-count`).
     pub delivery_count: u32,
+    /// How often the messages were handed out before and came back, where the queue counts it (`x-acquired-count`).
+    pub acquired_count: u32,
 }
 
 impl DeliveryRun {

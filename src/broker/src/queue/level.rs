@@ -1,12 +1,14 @@
 //! One priority level of a queue: its messages in order, and what has become of each.
 //!
-//! A message is settled (its segment says so), or ready, or unacked. Ready is what lies at or behind the cursor, and
-//! what was requeued; all else is unacked. So handing out a run of any length moves one number, and the usual
-//! requeue of many messages adds one range.
+//! A message is settled or waiting (its segment says so), or ready, or unacked. Waiting is what came back and is not to be
+//! tried again yet: its segment keeps it as handed out, only that nobody holds it. Of the others, ready is what lies at
+//! or behind the cursor, and what was requeued; all else is unacked. So handing out a run of any length moves one number, and
+//! the usual requeue of many messages adds one range.
 //!
 //! Commits are numbered. What is written with commit `epoch` is on disk once `durable_epoch` has reached that number;
-//! only then may memory forget what can be read back. Four parts of the level's work have files of their own:
-//! [`paging`] between memory and store, [`writing`] to the store, [`spilling`] of transient messages, [`expiry`].
+//! only then may memory forget what can be read back. Five parts of the level's work have files of their own:
+//! [`paging`] between memory and store, [`writing`] to the store, [`spilling`] of transient messages, [`expiry`], and
+//! [`waiting`] for a retry.
 //!
 //! Not taken: a list of messages with a state each (memory for every message of a long queue), and a separate list
 //! for requeued messages with copies of them (order and expiry would be kept twice).
@@ -15,13 +17,15 @@ mod expiry;
 mod paging;
 mod spilling;
 mod unwritten;
+mod waiting;
 mod writing;
 
 use std::{collections::VecDeque, ops::Range};
 
 pub(crate) use expiry::ExpiryPass;
-use leveret_store::LogState;
+use leveret_store::{LogState, Returned};
 use unwritten::Unwritten;
+use waiting::Waiting;
 pub(crate) use writing::LogWriter;
 
 use super::{
@@ -50,7 +54,8 @@ pub(crate) struct Level {
     requeued: Ranges,
     pub(crate) ready: Totals,
     pub(crate) unacked: Totals,
-    /// Of both, what never goes to disk.
+    pub(crate) waiting: Waiting,
+    /// Of all three, what never goes to disk.
     transient: Totals,
     /// Of the ready, what is in no segment.
     on_disk: Totals,
@@ -106,6 +111,7 @@ impl Level {
             requeued: Ranges::default(),
             ready: Totals::default(),
             unacked: Totals::default(),
+            waiting: Waiting::default(),
             transient: Totals::default(),
             on_disk: Totals::default(),
             memory_bytes: 0,
@@ -127,7 +133,7 @@ impl Level {
         }
     }
 
-    /// A level as the store remembers it: everything that lives is on disk and ready.
+    /// A level as the store remembers it: everything that lives is on disk, and ready or waiting.
     pub(crate) fn recover(number: u8, log: LogState) -> Self {
         let mut level = Self::new(number);
         level.next_seq = log.next_seq;
@@ -137,7 +143,9 @@ impl Level {
         level.writing.log_written = Some(log);
         if log.count > 0 && log.head_seq < log.next_seq {
             level.cursor = log.head_seq;
+            level.waiting = Waiting::recover(&log);
             level.ready = Totals { count: log.count, bytes: log.bytes };
+            level.ready -= level.waiting.totals;
             level.on_disk = level.ready;
             // Nothing is known of timestamps and due times: look at the first opportunity.
             level.hint.oldest_ms = 0;
@@ -205,8 +213,9 @@ impl Level {
                 Some(Span::OnDisk(_)) => ready.end,
                 Some(Span::Resident(segment)) => {
                     let end = segment.end_seq().min(ready.end);
-                    let seq = segment.next_live(ready.start, end);
+                    let seq = segment.next_in_turn(ready.start, end);
                     if seq < end {
+                        self.pass_until(seq);
                         return self.head_in(index, seq, ready.end);
                     }
                     end
@@ -252,7 +261,8 @@ impl Level {
             count,
             position: Position { level: self.number, seq },
             redelivered: seq < self.delivered_until,
-            delivery_count: stretch.attempts,
+            delivery_count: stretch.returned.delivery_count,
+            acquired_count: stretch.returned.acquired_count,
         }
     }
 
@@ -282,7 +292,7 @@ impl Level {
         let mut collect = |handed_out: Range<u64>| {
             let reached = spans.segments_from(handed_out.start);
             for segment in reached.take_while(|segment| segment.first_seq < handed_out.end) {
-                parts.extend(segment.live_parts(handed_out.clone()));
+                segment.parts_in_turn(handed_out.clone(), parts);
             }
         };
         if self.requeued.is_empty() {
@@ -310,15 +320,16 @@ impl Level {
         self.hint.merge(segment.expiry);
         self.unacked -= totals;
         self.ready += totals;
-        self.requeued.insert(part);
+        // What waited since before a restart need not have been passed.
+        self.requeued.insert(part.start..part.end.min(self.cursor));
     }
 
-    /// Counts an attempt for an unacked message; how many there are now.
-    pub(crate) fn count_attempt(&mut self, seq: u64) -> u32 {
-        let Some((index, segment)) = self.spans.find(seq) else { return 0 };
-        let attempts = segment.count_attempt(seq);
+    /// Counts the return of an unacked message: as a failed attempt, and among all returns. What is known of it now.
+    pub(crate) fn count_return(&mut self, seq: u64, has_failed: bool, counts_all: bool) -> Returned {
+        let Some((index, segment)) = self.spans.find(seq) else { return Returned::default() };
+        let returned = segment.count_return(seq, has_failed, counts_all);
         self.note_change(index);
-        attempts
+        returned
     }
 
     /// Removes ready messages that lie in one segment and are not settled.
@@ -329,9 +340,10 @@ impl Level {
         self.remove(index, part, totals);
     }
 
-    /// Removes all ready messages; how many there were.
+    /// Removes all ready and waiting messages; how many there were.
     pub(crate) fn purge(&mut self) -> u64 {
-        let purged = self.ready.count;
+        let purged = self.ready.count + self.waiting.totals.count;
+        self.discard_all_waiting();
         let segments: Vec<u64> = self.spans.segments().map(|segment| segment.first_seq).collect();
         for first_seq in segments {
             for part in self.ready_parts(first_seq) {
@@ -361,10 +373,12 @@ impl Level {
     /// The ready messages of the segment that holds `seq`.
     fn ready_parts(&self, seq: u64) -> Vec<Range<u64>> {
         let Some(segment) = self.spans.get(self.spans.index_of(seq)).and_then(Span::segment) else { return Vec::new() };
-        self.ready_ranges(segment.seqs()).flat_map(|ready| segment.live_parts(ready)).collect()
+        let mut parts = Vec::new();
+        self.ready_ranges(segment.seqs()).for_each(|ready| segment.parts_in_turn(ready, &mut parts));
+        parts
     }
 
-    /// What of `seqs` is ready, if it is not settled.
+    /// What of `seqs` is ready, if it is neither settled nor waiting.
     fn ready_ranges(&self, seqs: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
         let behind_cursor = seqs.start.max(self.cursor)..seqs.end;
         self.requeued.within(seqs).chain(Some(behind_cursor)).filter(|range| !range.is_empty())
@@ -384,7 +398,7 @@ impl Level {
 
     /// The counters say that something is ready, and nothing is: they came from a disk that does not keep its word.
     pub(crate) fn forget_ready(&mut self) {
-        self.missing += self.ready.count;
+        self.missing += self.ready.count + self.waiting.on_disk.count;
         self.ready = Totals::default();
         self.forget_on_disk();
     }

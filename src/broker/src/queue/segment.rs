@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use leveret_store::{Marks, Piece, Records, StoredChunk};
+use leveret_store::{Marks, Piece, Records, Returned, StoredChunk};
 
 use super::{
     pieces::{Pieces, continues, for_each_record, piece_at, piece_end, pieces_of, record_index},
@@ -56,11 +56,13 @@ pub(crate) struct Segment {
     pub(crate) live: Totals,
     /// Of these, handed out.
     pub(crate) unacked: Totals,
-    /// Counted delivery attempts, of the messages that have any.
-    attempts: BTreeMap<u64, u32>,
+    /// Of these, held by nobody: they wait until they may be tried again.
+    pub(crate) waiting: Totals,
+    /// What is known of the messages that came back.
+    returned: BTreeMap<u64, Returned>,
     /// Lower bound over all messages.
     pub(crate) expiry: Expiry,
-    /// Lower bound over ready messages.
+    /// Lower bound over ready and waiting messages.
     pub(crate) floor: Expiry,
 }
 
@@ -86,7 +88,7 @@ pub(crate) struct Stretch {
     pub(crate) first: u32,
     pub(crate) count: u32,
     pub(crate) seq: u64,
-    pub(crate) attempts: u32,
+    pub(crate) returned: Returned,
 }
 
 impl Stretch {
@@ -111,13 +113,15 @@ impl Segment {
             settled: Settled::default(),
             live: Totals::default(),
             unacked: Totals::default(),
-            attempts: BTreeMap::new(),
+            waiting: Totals::default(),
+            returned: BTreeMap::new(),
             expiry: Expiry::NEVER,
             floor: Expiry::NEVER,
         }
     }
 
-    /// A segment from the store, with its marks applied; all that is not settled is ready. `None` for an empty chunk.
+    /// A segment from the store, with its marks applied; all that is not settled is ready or waiting. `None` for an empty
+    /// chunk.
     pub(crate) fn from_stored(chunk: &StoredChunk, written_epoch: u64) -> Option<Self> {
         let last_seq = *chunk.seqs.last()?;
         let mut segment = Self::new(chunk.first_seq, chunk.persistent);
@@ -133,12 +137,28 @@ impl Segment {
                 segment.settled.insert(segment.indexes(clipped));
             }
         }
-        segment.attempts.extend(chunk.marks.delivery_counts.iter().copied());
+        segment.take_returned(&chunk.marks);
         segment.expiry = segment.expiry_of_all();
         segment.floor = segment.expiry;
-        segment.due_key_ms = Some(segment.expiry.own_due_ms).filter(|due_ms| *due_ms != u64::MAX);
+        let first_due_ms = segment.expiry.own_due_ms.min(segment.first_wait_ms().unwrap_or(u64::MAX));
+        segment.due_key_ms = Some(first_due_ms).filter(|due_ms| *due_ms != u64::MAX);
         segment.live = segment.count_clear();
         Some(segment)
+    }
+
+    /// What the marks say of messages that came back and are not settled. Those that wait are set aside.
+    fn take_returned(&mut self, marks: &Marks) {
+        for &(seq, returned) in &marks.returned {
+            if self.next_live(seq, seq.saturating_add(1)) != seq {
+                continue;
+            }
+            let known = self.returned.insert(seq, returned);
+            if returned.waits_until_ms > 0 && known.is_none_or(|known| known.waits_until_ms == 0) {
+                let totals = self.totals(seq..seq + 1);
+                self.unacked += totals;
+                self.waiting += totals;
+            }
+        }
     }
 
     pub(crate) fn end_seq(&self) -> u64 {
@@ -211,6 +231,15 @@ impl Segment {
         if found == indexes.end { end } else { self.first_seq + u64::from(found) }
     }
 
+    /// The next message at or after `seq` that is neither settled nor waiting; `end` if there is none before it.
+    pub(crate) fn next_in_turn(&self, seq: u64, end: u64) -> u64 {
+        let mut next = self.next_live(seq, end);
+        while self.waiting.count > 0 && next < end && self.waiting_in(next..next + 1).next().is_some() {
+            next = self.next_live(next + 1, end);
+        }
+        next
+    }
+
     /// The unsettled parts of `seqs`, ascending.
     pub(crate) fn live_parts(&self, seqs: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
         let within = seqs.start.max(self.first_seq)..seqs.end.min(self.end_seq());
@@ -230,13 +259,13 @@ impl Segment {
         let Data::Pieces(pieces) = &self.data else { return None };
         let piece = piece_at(pieces, seq)?;
         let live = self.live_parts(seq..end.min(piece_end(piece))).next().filter(|part| part.start == seq)?;
-        let (attempts, end) = self.attempts_at(seq, live.end);
+        let (returned, end) = self.returned_at(seq, live.end);
         Some(Stretch {
             records: piece.records.clone(),
             first: record_index(piece, seq),
             count: u32::try_from(end - seq).unwrap_or(u32::MAX),
             seq,
-            attempts,
+            returned,
         })
     }
 
@@ -262,20 +291,61 @@ impl Segment {
         let indexes = self.indexes(seqs.clone());
         self.settled.insert(indexes);
         self.live -= totals;
-        if !self.attempts.is_empty() {
-            self.attempts.retain(|seq, _| !seqs.contains(seq));
+        while let Some((seq, _)) = self.returned.range(seqs.clone()).next() {
+            let seq = *seq;
+            self.returned.remove(&seq);
         }
     }
 
-    /// Counts an attempt; how many there are now.
-    pub(crate) fn count_attempt(&mut self, seq: u64) -> u32 {
-        let attempts = self.attempts.entry(seq).or_insert(0);
-        *attempts = attempts.saturating_add(1);
-        *attempts
+    /// A message came back; what is known of it now.
+    pub(crate) fn count_return(&mut self, seq: u64, has_failed: bool, counts_all: bool) -> Returned {
+        let returned = self.returned.entry(seq).or_default();
+        returned.delivery_count = returned.delivery_count.saturating_add(u32::from(has_failed));
+        returned.acquired_count = returned.acquired_count.saturating_add(u32::from(counts_all));
+        *returned
     }
 
-    pub(crate) fn has_attempts(&self) -> bool {
-        !self.attempts.is_empty()
+    /// Whether it knows of any message that came back.
+    pub(crate) fn has_returned(&self) -> bool {
+        !self.returned.is_empty()
+    }
+
+    /// A message that was handed out waits from now on.
+    pub(crate) fn wait(&mut self, seq: u64, until_ms: u64, totals: Totals) {
+        self.returned.entry(seq).or_default().waits_until_ms = until_ms;
+        self.waiting += totals;
+    }
+
+    /// A message that waits does so no more: it is handed out, as far as the segment is concerned. When its time was to
+    /// come; `None` for one that does not wait.
+    pub(crate) fn end_wait(&mut self, seq: u64, totals: Totals) -> Option<u64> {
+        let returned = self.returned.get_mut(&seq).filter(|returned| returned.waits_until_ms > 0)?;
+        self.waiting -= totals;
+        Some(std::mem::take(&mut returned.waits_until_ms))
+    }
+
+    /// The messages of `seqs` that wait, and until when.
+    pub(crate) fn waiting_in(&self, seqs: Range<u64>) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let of_none = seqs.start..seqs.start;
+        let waiting = self.returned.range(if self.waiting.count == 0 { of_none } else { seqs });
+        waiting.map(|(seq, returned)| (*seq, returned.waits_until_ms)).filter(|(_, until_ms)| *until_ms > 0)
+    }
+
+    /// The earliest that a message is no longer to wait.
+    pub(crate) fn first_wait_ms(&self) -> Option<u64> {
+        self.waiting_in(self.seqs()).map(|(_, until_ms)| until_ms).min()
+    }
+
+    /// Collects the parts of `seqs` that are neither settled nor waiting, ascending.
+    pub(crate) fn parts_in_turn(&self, seqs: Range<u64>, parts: &mut Vec<Range<u64>>) {
+        for live in self.live_parts(seqs) {
+            let mut from = live.start;
+            for (seq, _) in self.waiting_in(live.clone()) {
+                parts.extend(Some(from..seq).filter(|part| !part.is_empty()));
+                from = seq + 1;
+            }
+            parts.extend(Some(from..live.end).filter(|part| !part.is_empty()));
+        }
     }
 
     /// The due times under `ttl_ms` of the messages `seqs`, which are unsettled. Nothing without data.
@@ -291,16 +361,16 @@ impl Segment {
         last.and_then(Prefix::parse).map_or(0, |prefix| prefix.timestamp_ms)
     }
 
-    /// The earliest that an unsettled message falls due by its own expiration.
-    pub(crate) fn own_due_of_live(&self) -> Option<u64> {
-        if self.expiry.own_due_ms == u64::MAX {
-            return None;
-        }
+    /// The earliest that an unsettled message falls due, by its own expiration or because it has waited long enough.
+    pub(crate) fn first_due_of_live(&self) -> Option<u64> {
         let mut expiry = Expiry::NEVER;
-        for part in self.live_parts(self.seqs()) {
-            self.for_each_due(part, |_, of_one| expiry.merge(of_one));
+        if self.expiry.own_due_ms != u64::MAX {
+            for part in self.live_parts(self.seqs()) {
+                self.for_each_due(part, |_, of_one| expiry.merge(of_one));
+            }
         }
-        Some(expiry.own_due_ms).filter(|due_ms| *due_ms != u64::MAX)
+        let own_due_ms = Some(expiry.own_due_ms).filter(|due_ms| *due_ms != u64::MAX);
+        own_due_ms.into_iter().chain(self.first_wait_ms()).min()
     }
 
     /// The unsettled records, as a chunk is written.
@@ -329,7 +399,7 @@ impl Segment {
                 .map(|range| seq(range.start).max(self.key)..seq(range.end))
                 .filter(|range| !range.is_empty())
                 .collect(),
-            delivery_counts: self.attempts.iter().map(|(seq, attempts)| (*seq, *attempts)).collect(),
+            returned: self.returned.iter().map(|(seq, returned)| (*seq, *returned)).collect(),
         }
     }
 
@@ -354,18 +424,18 @@ impl Segment {
         index(seqs.start)..index(seqs.end)
     }
 
-    /// The attempts of the message at `seq`, and up to where they are the same.
-    fn attempts_at(&self, seq: u64, end: u64) -> (u32, u64) {
-        if self.attempts.is_empty() {
-            return (0, end);
+    /// What is known of the message at `seq` that came back, and up to where it is the same.
+    fn returned_at(&self, seq: u64, end: u64) -> (Returned, u64) {
+        if self.returned.is_empty() {
+            return (Returned::default(), end);
         }
-        let attempts = |seq: &u64| self.attempts.get(seq).copied().unwrap_or(0);
-        let same = attempts(&seq);
+        let returned = |seq: &u64| self.returned.get(seq).copied();
+        let same = returned(&seq);
         let until = match same {
-            0 => self.attempts.range(seq..end).next().map(|(counted, _)| *counted),
-            _ => (seq + 1..end).find(|next| attempts(next) != same),
+            None => self.returned.range(seq..end).next().map(|(counted, _)| *counted),
+            Some(_) => (seq + 1..end).find(|next| returned(next) != same),
         };
-        (same, until.unwrap_or(end))
+        (same.unwrap_or_default(), until.unwrap_or(end))
     }
 
     /// Between the records of a stored chunk were transient messages, or such as were settled before it was written.

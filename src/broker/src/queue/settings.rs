@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::DelayedRetry;
+
 /// Redeliveries after which a quorum queue gives a message up, unless it is told otherwise (RabbitMQ 4.0).
 pub const QUORUM_DELIVERY_LIMIT: u32 = 20;
 
@@ -76,9 +78,17 @@ pub struct Settings {
     pub dead_letter_routing_key: Option<Arc<str>>,
     /// `x-delivery-limit`: counted attempts a message may have behind it and still be requeued; `None` is no limit.
     pub delivery_limit: Option<u32>,
+    /// `x-delayed-retry-*`; `None` where messages that come back are ready at once.
+    pub delayed_retry: Option<DelayedRetry>,
 }
 
 impl Settings {
+    /// Whether a queue of this kind counts all returns of a message, and tells of them when it is delivered again.
+    #[must_use]
+    pub fn counts_returns(&self, kind: Kind) -> bool {
+        kind == Kind::Quorum || self.delivery_limit.is_some() || self.delayed_retry.is_some()
+    }
+
     /// What holds for a queue of this kind before arguments and policies.
     #[must_use]
     pub fn defaults(kind: Kind) -> Self {

@@ -41,6 +41,10 @@ pub struct Counts {
     pub unacked: u64,
     /// Their body bytes.
     pub unacked_bytes: u64,
+    /// Messages that came back and wait until they may be tried again.
+    pub waiting: u64,
+    /// Their body bytes.
+    pub waiting_bytes: u64,
     /// Consumers.
     pub consumers: usize,
 }
@@ -120,7 +124,8 @@ impl State {
         }
     }
 
-    /// A queue as the store remembers it. All messages are ready; those that may have been delivered before say so.
+    /// A queue as the store remembers it. All messages are ready, or wait as they did; those that may have
+    /// been delivered before say so.
     #[must_use]
     pub fn recover(nature: Nature, settings: Settings, sizing: Sizing, mut logs: Vec<(LogId, LogState)>) -> Self {
         let mut state = Self::new(nature, settings, sizing);
@@ -177,12 +182,13 @@ impl State {
         }
     }
 
-    /// Ready, unacked and consumer counts.
+    /// Ready, unacked, waiting and consumer counts.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let mut unacked = Totals::default();
+        let (mut unacked, mut waiting) = (Totals::default(), Totals::default());
         for level in &self.levels {
             unacked += level.unacked;
+            waiting += level.waiting.totals;
         }
         let ready = self.ready();
         Counts {
@@ -190,6 +196,8 @@ impl State {
             ready_bytes: ready.bytes,
             unacked: unacked.count,
             unacked_bytes: unacked.bytes,
+            waiting: waiting.count,
+            waiting_bytes: waiting.bytes,
             consumers: self.consumers.len(),
         }
     }
@@ -242,7 +250,7 @@ impl State {
             Command::Purge => self.purge(actions),
             Command::Relieve => self.relieve(),
             Command::Resume => self.consumers.resume(),
-            Command::Settle { consumer, runs, outcome } => self.settle(consumer, &runs, outcome, actions),
+            Command::Settle { consumer, runs, outcome } => self.settle(now_ms, consumer, &runs, outcome, actions),
             Command::Tick => self.tick(now_ms, actions),
             Command::Touch => self.unused_since_ms = Some(now_ms),
         }
@@ -250,8 +258,9 @@ impl State {
 
     fn follow_up(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
         self.expire(now_ms, true, actions);
-        self.answer_get(actions);
-        self.serve(actions);
+        self.end_waits(now_ms);
+        self.answer_get(now_ms, actions);
+        self.serve(now_ms, actions);
         self.shorten(now_ms, actions);
         self.load_next(now_ms, actions);
         self.announce(now_ms, actions);

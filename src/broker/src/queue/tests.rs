@@ -10,3 +10,4 @@ mod spilling;
 mod store;
 mod strategies;
 mod time;
+mod waiting;

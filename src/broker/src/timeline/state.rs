@@ -318,7 +318,7 @@ impl State {
             head_seq: first_ms.min(self.horizon.due_ms),
             count: self.counts.messages,
             bytes: self.counts.bytes,
-            delivered_until: 0,
+            ..LogState::default()
         }
     }
 

@@ -84,7 +84,7 @@ impl VHost {
         self.topology.read().queue(name).cloned()
     }
 
-    /// Deletes a queue; how many ready messages went with it.
+    /// Deletes a queue; how many messages went with it, but for those with consumers.
     ///
     /// # Errors
     /// 406 where it is in use or not empty and that was made a condition.
@@ -99,11 +99,12 @@ impl VHost {
         if if_unused && counts.consumers > 0 {
             return Err(Error::in_use("queue", &queue.name, &self.name));
         }
-        if if_empty && counts.ready > 0 {
+        let left = counts.ready + counts.waiting;
+        if if_empty && left > 0 {
             return Err(Error::not_empty(&queue.name, &self.name));
         }
         self.remove_queue(turn, queue);
-        Ok(counts.ready)
+        Ok(left)
     }
 
     /// Takes a queue out of the topology and ends it. One that is gone already stays gone.

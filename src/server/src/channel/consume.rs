@@ -196,7 +196,7 @@ impl Channel {
             message_count: queue::wire_count(got.remaining),
         };
         self.reply(method, step);
-        let properties = Self::properties_out(queue.kind, &got.run, &record);
+        let properties = Self::properties_out(&got.run, &record);
         let shared = || delivery::body_of(&got.run, 0, record.body.len());
         step.outbox.content(self.id.number, &properties, record.body, shared);
         self.remember_got(queue, got, no_ack, step.turn.now_ms);

@@ -6,7 +6,7 @@ use leveret_amqp::{FieldValue, OwnedProperties};
 use leveret_broker::{
     Turn,
     message::RecordView,
-    queue::{Deliveries, DeliveryRun, Kind, Outcome},
+    queue::{Deliveries, DeliveryRun, Outcome},
 };
 
 use super::{Channel, consumers::Consumer, stats, unacked::Entry};
@@ -15,15 +15,18 @@ use crate::{mail::Mail, session::Session, step::Step};
 /// Window bytes that may be charged to the outbox in one go: fewer entries there, at the price of giving back later.
 const CHARGE_BYTES: u64 = 16 * 1024;
 
-/// The header that tells how often a message of a quorum queue was tried before.
+/// The header that tells how often trying the message has failed before.
 const DELIVERY_COUNT: &str = "x-delivery-count";
+
+/// The header that tells how often the message was handed out before, whatever became of that.
+const ACQUIRED_COUNT: &str = "x-acquired-count";
 
 /// Returns deliveries whose channel is gone to their queue, and their bytes to the connection's window.
 pub(crate) fn give_back(deliveries: Deliveries, session: &Session, turn: &mut Turn<'_>) {
     let Deliveries { queue, consumer, runs } = deliveries;
     let bytes = runs.iter().map(DeliveryRun::bytes_len).sum();
     let runs = runs.iter().map(DeliveryRun::run).collect();
-    queue.settle(turn, Some(consumer), runs, Outcome::Requeue { count_attempt: false });
+    queue.settle(turn, Some(consumer), runs, Outcome::Undelivered);
     if session.outbox_window.give(bytes) {
         session.mailbox.send(Mail::Resume);
     }
@@ -41,15 +44,19 @@ impl Channel {
         stats::set(&self.stats.unacked, self.unacked.len());
     }
 
-    /// The properties to send: as they came, except that a quorum queue tells of earlier attempts.
-    pub(super) fn properties_out<'r>(kind: Kind, run: &DeliveryRun, record: &RecordView<'r>) -> Cow<'r, [u8]> {
+    /// The properties to send: as they came, except that a queue which counts returns tells of them.
+    pub(super) fn properties_out<'r>(run: &DeliveryRun, record: &RecordView<'r>) -> Cow<'r, [u8]> {
         let unchanged = Cow::Borrowed(record.properties_raw);
-        if kind != Kind::Quorum || run.delivery_count == 0 {
+        if run.acquired_count == 0 {
             return unchanged;
         }
         let Ok(mut properties) = OwnedProperties::decode(record.properties_raw) else { return unchanged };
-        let count = FieldValue::I64(i64::from(run.delivery_count));
-        properties.headers.get_or_insert_default().insert(DELIVERY_COUNT, count);
+        let headers = properties.headers.get_or_insert_default();
+        for (name, count) in [(DELIVERY_COUNT, run.delivery_count), (ACQUIRED_COUNT, run.acquired_count)] {
+            if count > 0 {
+                headers.insert(name, FieldValue::I64(i64::from(count)));
+            }
+        }
         Cow::Owned(properties.to_raw())
     }
 
@@ -82,7 +89,7 @@ impl Channel {
             return;
         };
         let channel = self.id.number;
-        let properties = Self::properties_out(consumer.origin.queue.kind, run, &record);
+        let properties = Self::properties_out(run, &record);
         step.outbox.deliver(channel, consumer.tag.as_bytes(), tag, run.redelivered, record.exchange_and_key);
         step.outbox.content(channel, &properties, record.body, || body_of(run, index, record.body.len()));
     }

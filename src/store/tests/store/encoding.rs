@@ -1,6 +1,6 @@
 //! Stored forms: what is written is read back, and whatever else is read is an error, never a panic.
 
-use leveret_store::{DecodeError, LogState, Marks, Piece, RecordsBuilder, decode_chunk, encode_chunk};
+use leveret_store::{DecodeError, LogState, Marks, Piece, RecordsBuilder, Returned, decode_chunk, encode_chunk};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -36,7 +36,10 @@ fn pieces(first_seq: u64, plan: &Plan) -> (Vec<Piece>, Vec<(u64, Vec<u8>)>) {
 fn marks() -> impl Strategy<Value = Marks> {
     let settled = vec((any::<u64>(), 0u64..1000), 0..10)
         .prop_map(|ranges| ranges.into_iter().map(|(start, length)| start..start.saturating_add(length)).collect());
-    (settled, vec(any::<(u64, u32)>(), 0..10)).prop_map(|(settled, delivery_counts)| Marks { settled, delivery_counts })
+    let returned = any::<(u64, u32, u32, u64)>().prop_map(|(seq, delivery_count, acquired_count, waits_until_ms)| {
+        (seq, Returned { delivery_count, acquired_count, waits_until_ms })
+    });
+    (settled, vec(returned, 0..10)).prop_map(|(settled, returned)| Marks { settled, returned })
 }
 
 /// Decodes and touches everything, so that a wrong offset would show.
@@ -67,9 +70,9 @@ proptest! {
     }
 
     #[test]
-    fn log_states_are_read_back(numbers: [u64; 5]) {
-        let [next_seq, head_seq, count, bytes, delivered_until] = numbers;
-        let state = LogState { next_seq, head_seq, count, bytes, delivered_until };
+    fn log_states_are_read_back(numbers: [u64; 7]) {
+        let [next_seq, head_seq, count, bytes, delivered_until, waiting_count, waiting_bytes] = numbers;
+        let state = LogState { next_seq, head_seq, count, bytes, delivered_until, waiting_count, waiting_bytes };
         prop_assert_eq!(LogState::decode(&state.encode()).unwrap(), state);
     }
 
@@ -94,8 +97,25 @@ proptest! {
 
 #[test]
 fn ascending_marks_near_the_chunk_are_small() {
-    let marks = Marks { settled: vec![1_000_000..1_000_050, 1_000_051..1_000_060], delivery_counts: Vec::new() };
+    let marks = Marks { settled: vec![1_000_000..1_000_050, 1_000_051..1_000_060], returned: Vec::new() };
     assert!(marks.encode(1_000_000).len() <= 8);
+}
+
+#[test]
+fn marks_of_the_first_version_are_read() {
+    // Settled: 5..7; delivery counts: two of message 8 and one of message 9.
+    let marks = Marks::decode(&[1, 1, 0, 2, 2, 6, 2, 2, 1], 5).unwrap();
+    let attempts = |count| Returned { delivery_count: count, acquired_count: count, waits_until_ms: 0 };
+    let settled = std::iter::once(5..7).collect();
+    assert_eq!(marks, Marks { settled, returned: vec![(8, attempts(2)), (9, attempts(1))] });
+}
+
+#[test]
+fn log_states_of_the_first_version_are_read() {
+    let numbers = [9u64, 1, 8, 64, 3];
+    let value: Vec<u8> = std::iter::once(1).chain(numbers.iter().flat_map(|number| number.to_le_bytes())).collect();
+    let state = LogState { next_seq: 9, head_seq: 1, count: 8, bytes: 64, delivered_until: 3, ..LogState::default() };
+    assert_eq!(LogState::decode(&value), Ok(state));
 }
 
 #[test]
@@ -107,7 +127,10 @@ fn errors_say_what_is_wrong() {
     assert_eq!(decode_chunk(u64::MAX, value.clone()).unwrap_err(), DecodeError::Number);
     assert_eq!(decode_chunk(1, [&[9], &value[1..]].concat()).unwrap_err(), DecodeError::Version(9));
     assert_eq!(LogState::decode(&[1; 40]), Err(DecodeError::Truncated));
+    assert_eq!(LogState::decode(&[2; 41]), Err(DecodeError::Truncated));
+    assert_eq!(LogState::decode(&[3; 57]), Err(DecodeError::Version(3)));
     assert_eq!(Marks::decode(&[1, 0, 0, 0], 1), Err(DecodeError::Trailing));
+    assert_eq!(Marks::decode(&[0, 0, 0], 1), Err(DecodeError::Version(0)));
 }
 
 #[test]

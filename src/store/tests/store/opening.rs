@@ -11,7 +11,7 @@ use super::support::{LOG, Part, commit, copy_files, open, open_os, piece, put, s
 #[test]
 fn everything_is_there_after_reopening() {
     let directory = TempDir::new().unwrap();
-    let state = LogState { next_seq: 9, head_seq: 1, count: 8, bytes: 64, delivered_until: 3 };
+    let state = LogState { next_seq: 9, head_seq: 1, count: 8, bytes: 64, delivered_until: 3, ..LogState::default() };
     let store = open(&directory);
     commit(&store, |writes| {
         put(writes, LOG, 1..9);

@@ -1,6 +1,6 @@
 //! Reading chunks, marks and due times.
 
-use leveret_store::{LogId, LogState, Marks, Slot, StoreError, Writes};
+use leveret_store::{LogId, LogState, Marks, Returned, Slot, StoreError, Writes};
 use tempfile::TempDir;
 
 use super::support::{LOG, commit, open, piece, put, seqs};
@@ -67,7 +67,10 @@ fn the_last_log_of_all_can_be_read() {
 fn marks_come_with_their_chunk() {
     let directory = TempDir::new().unwrap();
     let store = open(&directory);
-    let marks = Marks { settled: vec![1..3, 4..5], delivery_counts: vec![(3, 2)] };
+    let marks = Marks {
+        settled: vec![1..3, 4..5],
+        returned: vec![(3, Returned { delivery_count: 2, acquired_count: 3, waits_until_ms: 9 })],
+    };
     commit(&store, |writes| {
         put(writes, LOG, 1..6);
         put(writes, LOG, 6..8);

@@ -53,7 +53,7 @@ fn a_backlog_that_was_consumed_leaves_the_disk() {
     assert!(tables_mib(directory.path()) >= 64, "{} MiB", tables_mib(directory.path()));
     commit(&store, |writes| {
         (0..250).for_each(|first_seq| writes.delete_chunk(LOG, first_seq));
-        writes.put_log(LOG, LogState { next_seq: 256, head_seq: 250, count: 6, bytes: 6 << 19, delivered_until: 0 });
+        writes.put_log(LOG, LogState { next_seq: 256, head_seq: 250, count: 6, bytes: 6 << 19, ..LogState::default() });
     });
     until_small(directory.path());
     assert_eq!(store.read(LOG, 0, usize::MAX).unwrap().len(), 6);

@@ -131,7 +131,7 @@ const RECORDS: u64 = 100;
 pub(crate) fn put_counted(writes: &mut Writes, chunk: u64) {
     let next_seq = (chunk + 1) * RECORDS;
     put(writes, LOG, chunk * RECORDS..next_seq);
-    writes.put_log(LOG, LogState { next_seq, head_seq: 0, count: next_seq, bytes: 0, delivered_until: 0 });
+    writes.put_log(LOG, LogState { next_seq, count: next_seq, ..LogState::default() });
 }
 
 /// How many chunks [`put_counted`] has left: as many as are counted, and all before the last.

@@ -59,6 +59,17 @@ pub(crate) struct Message {
     pub(crate) was_delivered: bool,
     /// Counted attempts (`x-delivery-count`).
     pub(crate) attempts: u32,
+    /// Counted returns (`x-acquired-count`).
+    pub(crate) returns: u32,
+    /// It came back and is not to be tried again before this time.
+    pub(crate) waits_until_ms: Option<u64>,
+}
+
+impl Message {
+    /// With somebody, or on the way there.
+    pub(crate) fn is_held(&self) -> bool {
+        !self.is_ready && self.waits_until_ms.is_none()
+    }
 }
 
 /// An entry of `x-death`.
@@ -155,8 +166,12 @@ impl Death {
 
 impl fmt::Debug for Message {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { copy, content, place, is_ready, .. } = self;
-        let state = if *is_ready { "ready" } else { "unacked" };
+        let Self { copy, content, place, is_ready, waits_until_ms, .. } = self;
+        let state = match waits_until_ms {
+            _ if *is_ready => "ready",
+            None => "unacked",
+            Some(_) => "waiting",
+        };
         let place = place.map_or("an unknown place".to_owned(), |place| format!("{}:{}", place.level, place.seq));
         write!(formatter, "message {} (copy {copy}, priority {}, {state} at {place})", content.root, content.priority)
     }

@@ -138,6 +138,8 @@ impl Model {
             is_ready: true,
             was_delivered: false,
             attempts: 0,
+            returns: 0,
+            waits_until_ms: None,
         }
     }
 
@@ -241,7 +243,7 @@ impl Model {
 impl Message {
     /// As it is found after a restart.
     fn at_rest(&self) -> Self {
-        Self { is_ready: true, ..self.clone() }
+        Self { is_ready: self.waits_until_ms.is_none(), ..self.clone() }
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) struct Seen {
     pub(crate) place: Position,
     redelivered: bool,
     attempts: u32,
+    returns: u32,
     records: Records,
     index: usize,
 }
@@ -32,6 +33,7 @@ impl Seen {
             place: Position { level: run.position.level, seq: run.position.seq + u64::from(index) },
             redelivered: run.redelivered,
             attempts: run.delivery_count,
+            returns: run.acquired_count,
             records: run.records.clone(),
             index: (run.first + index) as usize,
         })
@@ -57,9 +59,9 @@ impl Seen {
     /// Compares everything there is with what is expected.
     pub(crate) fn check(&self, message: &Message, level: u8) -> Result<(), String> {
         self.check_record(message)?;
-        let found = (self.place.level, self.redelivered, self.attempts);
-        let expected = (level, message.was_delivered, message.attempts);
-        equal("level, redelivered, attempts", &found, &expected).map_err(|error| format!("{self:?}: {error}"))
+        let found = (self.place.level, self.redelivered, self.attempts, self.returns);
+        let expected = (level, message.was_delivered, message.attempts, message.returns);
+        equal("level, redelivered, attempts, returns", &found, &expected).map_err(|error| format!("{self:?}: {error}"))
     }
 
     fn check_record(&self, message: &Message) -> Result<(), String> {

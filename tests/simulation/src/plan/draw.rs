@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use leveret_broker::queue::{Overflow, Sizing};
+use leveret_broker::queue::{Backoff, DelayedRetry, DelayedReturns, Overflow, Sizing};
 use rand::{RngExt, rngs::StdRng};
 
 use super::{BindingPlan, ExchangePlan, Features, Headers, Kind, Name, QueuePlan};
 
 /// Words of routing keys. Few, so that messages meet bindings.
 const WORDS: [&str; 3] = ["a", "b", "c"];
+
+/// No retry waits longer.
+pub(crate) const RETRY_DELAY_MS_MAX: u64 = 250;
 
 pub(super) fn draw_sizing(features: &Features, rng: &mut StdRng) -> Sizing {
     if !features.paging {
@@ -68,6 +71,7 @@ pub(super) fn draw_queue(
             .then(|| rng.random_range(0..200).max(u64::from(!features.keeps_order()))),
         expires_ms: (features.fleeting && rng.random_bool(0.2)).then(|| rng.random_range(1..500)),
         delivery_limit: (features.attempts && rng.random_bool(0.6)).then(|| rng.random_range(0..3)),
+        delayed_retry: (features.retries && rng.random_bool(0.7)).then(|| draw_delayed_retry(rng)),
         ..QueuePlan::default()
     };
     if features.limits && rng.random_bool(0.7) {
@@ -85,6 +89,18 @@ pub(super) fn draw_queue(
         queue.dead_letter_key = (to_queue || rng.random_bool(0.5)).then_some(key);
     }
     queue
+}
+
+fn draw_delayed_retry(rng: &mut StdRng) -> DelayedRetry {
+    let returns = [DelayedReturns::All, DelayedReturns::Failed, DelayedReturns::Returned];
+    let (min_ms, longer_ms) = (rng.random_range(1..50), rng.random_range(0..200));
+    let max_ms = RETRY_DELAY_MS_MAX.min(min_ms + longer_ms);
+    let backoff = match rng.random_range(0..3) {
+        0 => Backoff::Linear { min_ms, max_ms },
+        1 => Backoff::Exponential { min_ms, max_ms },
+        _ => Backoff::Steps((0..rng.random_range(1..4)).map(|_| rng.random_range(1..200)).collect()),
+    };
+    DelayedRetry { returns: returns[rng.random_range(0..returns.len())], backoff }
 }
 
 pub(super) fn draw_bindings(queues: &[QueuePlan], exchanges: &[ExchangePlan], rng: &mut StdRng) -> Vec<BindingPlan> {

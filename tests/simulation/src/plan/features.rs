@@ -39,6 +39,8 @@ pub struct Features {
     pub policies: bool,
     /// Part of the messages, or of the queues, is transient.
     pub transient: bool,
+    /// Messages that come back wait before they are tried again.
+    pub retries: bool,
 }
 
 impl Features {
@@ -62,6 +64,7 @@ impl Features {
             headers: on(),
             policies: on(),
             transient: on(),
+            retries: on(),
         };
         if !features.keeps_order() && features.limits && features.dead_letters {
             // It is not certain which of the dead letters a queue of limited length keeps.

@@ -9,11 +9,11 @@ mod policy;
 
 use std::sync::Arc;
 
-use leveret_broker::queue::{Overflow, Sizing};
+use leveret_broker::queue::{DelayedRetry, Overflow, Sizing};
 use leveret_store::SyncMode;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-pub(crate) use draw::{draw_headers, draw_key};
+pub(crate) use draw::{RETRY_DELAY_MS_MAX, draw_headers, draw_key};
 pub use features::Features;
 pub use policy::PolicyPlan;
 
@@ -71,6 +71,7 @@ pub struct QueuePlan {
     pub dead_letter_exchange: Option<Name>,
     pub dead_letter_key: Option<Name>,
     pub delivery_limit: Option<u32>,
+    pub delayed_retry: Option<DelayedRetry>,
 }
 
 impl QueuePlan {

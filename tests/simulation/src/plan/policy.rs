@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leveret_broker::queue::Overflow;
+use leveret_broker::queue::{Backoff, DelayedRetry, Overflow};
 use rand::{RngExt, rngs::StdRng};
 
 use super::{ExchangePlan, Features, Name, QueuePlan, draw::draw_queue};
@@ -64,7 +64,25 @@ impl QueuePlan {
             overflow,
             dead_letter_exchange: or(&self.dead_letter_exchange, &settings.dead_letter_exchange),
             dead_letter_key: or(&self.dead_letter_key, &settings.dead_letter_key),
+            delayed_retry: delayed_retry(self.delayed_retry.as_ref(), settings.delayed_retry.as_ref()),
             ..self.clone()
         }
     }
+}
+
+/// What was declared holds, but no delay is longer than the greatest of the policy.
+fn delayed_retry(declared: Option<&DelayedRetry>, of_policy: Option<&DelayedRetry>) -> Option<DelayedRetry> {
+    let (Some(declared), Some(of_policy)) = (declared, of_policy) else { return declared.or(of_policy).cloned() };
+    let limit_ms = match of_policy.backoff {
+        Backoff::Linear { max_ms, .. } | Backoff::Exponential { max_ms, .. } => max_ms,
+        Backoff::Steps(_) => u64::MAX,
+    };
+    let backoff = match &declared.backoff {
+        Backoff::Linear { min_ms, max_ms } => Backoff::Linear { min_ms: *min_ms, max_ms: limit_ms.min(*max_ms) },
+        Backoff::Exponential { min_ms, max_ms } => {
+            Backoff::Exponential { min_ms: *min_ms, max_ms: limit_ms.min(*max_ms) }
+        }
+        Backoff::Steps(steps) => Backoff::Steps(steps.iter().map(|step_ms| *step_ms.min(&limit_ms)).collect()),
+    };
+    Some(DelayedRetry { returns: declared.returns, backoff })
 }

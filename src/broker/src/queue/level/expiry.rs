@@ -1,4 +1,4 @@
-//! Expiry of ready messages, wherever in the level they are.
+//! Expiry of ready and waiting messages, wherever in the level they are.
 //!
 //! Every segment has a lower bound of when something in it falls due, and so has the level: nearly always nothing is
 //! looked at. Messages on disk come up in one of two ways: through the store's due index by their own expiration, and
@@ -23,9 +23,10 @@ pub(crate) struct ExpiryPass {
 }
 
 impl Level {
-    /// The earliest that something may fall due in memory or by age; `u64::MAX` is never. Lower bound.
+    /// The earliest that something may fall due in memory or by age, or has waited long enough; `u64::MAX` is never. Lower
+    /// bound.
     pub(crate) fn next_due_ms(&self, ttl_ms: Option<u64>) -> u64 {
-        self.hint.due_ms(ttl_ms).min(self.disk_due_ms)
+        self.hint.due_ms(ttl_ms).min(self.disk_due_ms).min(self.waiting.first_ms())
     }
 
     /// Whether the store's due index is to be asked.
@@ -38,7 +39,7 @@ impl Level {
         self.due_from
     }
 
-    /// Removes expired ready messages. Where the earliest are not in memory, the sequence number to load from.
+    /// Removes expired messages. Where the earliest are not in memory, the sequence number to load from.
     pub(crate) fn expire(&mut self, pass: &mut ExpiryPass) -> Option<u64> {
         if self.hint.due_ms(pass.ttl_ms) >= pass.before_ms {
             return None;
@@ -72,18 +73,18 @@ impl Level {
 
     /// Removes expired messages of one segment; the bound of what stays.
     fn expire_segment(&mut self, seqs: &Range<u64>, pass: &mut ExpiryPass) -> Expiry {
-        let mut expired: Vec<Range<u64>> = Vec::new();
+        let mut expired: Vec<(Range<u64>, bool)> = Vec::new();
         let mut floor = Expiry::NEVER;
-        let ready = self.ready_parts(seqs.start);
+        let parts = self.parts_to_expire(seqs.start);
         let Some((_, segment)) = self.spans.find(seqs.start) else { return floor };
-        for part in ready {
+        for (part, waits) in parts {
             segment.for_each_due(part, |seq, expiry| {
                 if expiry.due_ms(pass.ttl_ms) >= pass.before_ms {
                     floor.merge(expiry);
                 } else {
                     match expired.last_mut() {
-                        Some(last) if last.end == seq => last.end += 1,
-                        _ => expired.push(seq..seq + 1),
+                        Some((last, last_waits)) if last.end == seq && !waits && !*last_waits => last.end += 1,
+                        _ => expired.push((seq..seq + 1, waits)),
                     }
                 }
             });
@@ -94,12 +95,27 @@ impl Level {
         if is_never_due && let Some(entry_ms) = segment.due_key_ms.take() {
             self.move_due(key, Some(entry_ms), None);
         }
-        for part in expired {
+        for (part, waits) in expired {
             if pass.keeps_runs {
                 self.runs(part.clone(), &mut pass.runs);
             }
-            self.discard(part);
+            if waits {
+                self.discard_waiting(part.start);
+            } else {
+                self.discard(part);
+            }
         }
         floor
+    }
+
+    /// What of a segment can expire, in order, and whether it waits.
+    fn parts_to_expire(&self, seq: u64) -> Vec<(Range<u64>, bool)> {
+        let mut parts: Vec<_> = self.ready_parts(seq).into_iter().map(|part| (part, false)).collect();
+        let segment = self.spans.get(self.spans.index_of(seq)).and_then(Span::segment);
+        if let Some(segment) = segment.filter(|segment| segment.waiting.count > 0) {
+            parts.extend(segment.waiting_in(segment.seqs()).map(|(seq, _)| (seq..seq + 1, true)));
+            parts.sort_unstable_by_key(|(part, _)| part.start);
+        }
+        parts
     }
 }

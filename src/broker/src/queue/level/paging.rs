@@ -33,9 +33,9 @@ impl Level {
 
     /// Where nothing is left on disk, neither ranges nor counters go on saying so.
     fn settle_account(&mut self) {
-        if self.on_disk.count == 0 || !self.spans.has_on_disk() {
+        if self.on_disk.count == 0 && self.waiting.on_disk.count == 0 || !self.spans.has_on_disk() {
             self.ready -= self.on_disk;
-            self.missing += self.on_disk.count;
+            self.missing += self.on_disk.count + self.waiting.on_disk.count;
             self.forget_on_disk();
         }
     }
@@ -44,6 +44,7 @@ impl Level {
     pub(super) fn forget_on_disk(&mut self) {
         self.spans.remove_on_disk();
         self.on_disk = Totals::default();
+        self.waiting.forget_on_disk();
         self.transient = Totals::default();
         for segment in self.spans.segments().filter(|segment| !segment.persistent) {
             self.transient += segment.live;
@@ -53,7 +54,8 @@ impl Level {
     /// Takes chunks found through the due index. Their messages are expired like all others; here only the entries
     /// are looked after. An entry that was read stays where it is while its chunk is in memory, so that it is the first
     /// to be found after a restart: what was unacked then is ready again, and may be over.
-    pub(crate) fn load_due(&mut self, found: &[DueChunk], next_due_ms: Option<u64>) {
+    pub(crate) fn load_due(&mut self, found: &[DueChunk], next_due_ms: Option<u64>, resident_bytes_max: usize) {
+        self.page_out(resident_bytes_max);
         for entry in found {
             if let Some(chunk) = &entry.chunk {
                 self.take_due_chunk(chunk, entry.due_ms);
@@ -226,7 +228,8 @@ impl Level {
     fn take_in(&mut self, index: usize, chunk: &StoredChunk) {
         let Some(segment) = Segment::from_stored(chunk, FIRST_EPOCH) else { return };
         let (first_seq, is_empty) = (segment.first_seq, segment.live.count == 0);
-        self.on_disk -= segment.live;
+        self.on_disk -= segment.ready();
+        self.waiting.take_in(&segment);
         self.memory_bytes += segment.memory_bytes();
         self.resident_bytes += segment.memory_bytes();
         self.hint.merge(segment.floor);
@@ -253,6 +256,14 @@ impl Level {
         for part in self.ready_parts(key) {
             self.missing += part.end - part.start;
             self.discard(part);
+        }
+        let waiting: Vec<u64> = self
+            .spans
+            .find(key)
+            .map_or(Vec::new(), |(_, segment)| segment.waiting_in(segment.seqs()).map(|(seq, _)| seq).collect());
+        for seq in waiting {
+            self.missing += 1;
+            self.discard_waiting(seq);
         }
         for (part, reason) in std::mem::take(&mut self.condemned) {
             if seqs.contains(&part.start) {
@@ -286,6 +297,7 @@ impl Level {
             assert!(segment.live.count > 0, "finished segments go");
             ready += segment.ready();
             unacked += segment.unacked;
+            unacked -= segment.waiting;
             without += usize::from(!segment.has_data());
             if segment.is_unwritten() {
                 unwritten += segment.live.count;
@@ -297,11 +309,11 @@ impl Level {
                 resident += if self.is_stored(segment) { bytes } else { 0 };
                 transient += if segment.is_in_memory_only() { bytes } else { 0 };
             }
-            let parts = self.ready_ranges(segment.seqs()).flat_map(|part| segment.live_parts(part).collect::<Vec<_>>());
-            let counted: u64 = parts.map(|part| part.end - part.start).sum();
+            let counted: u64 = self.ready_parts(segment.first_seq).iter().map(|part| part.end - part.start).sum();
             assert_eq!(counted, segment.ready().count, "ready messages of {:?}", segment.seqs());
         }
         assert_eq!((ready, unacked), (self.ready, self.unacked));
+        self.waiting.check(self.spans.segments());
         assert_eq!((resident, without), (self.resident_bytes, self.segments_without_data));
         assert_eq!((memory, transient), (self.memory_bytes, self.transient_bytes));
         assert_eq!((unwritten, first_unwritten), (self.unwritten.count(), self.unwritten.first_seq()));

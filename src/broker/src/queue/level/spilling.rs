@@ -59,7 +59,7 @@ impl Level {
             return segment.changed_epoch <= self.durable_epoch;
         }
         segment.changed_epoch == segment.written_epoch
-            && !segment.has_attempts()
+            && !segment.has_returned()
             && segment.expiry.own_due_ms == u64::MAX
     }
 }

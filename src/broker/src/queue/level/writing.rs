@@ -265,6 +265,12 @@ impl Level {
                 && segment.written_epoch > 0
             {
                 writer.put_marks(log, segment.key, segment.marks());
+                // What waits has to come up by itself after a restart.
+                let (entry_ms, wait_ms) = (segment.due_key_ms, segment.first_wait_ms());
+                if wait_ms.is_some_and(|wait_ms| entry_ms.is_none_or(|entry_ms| entry_ms > wait_ms)) {
+                    segment.due_key_ms = wait_ms;
+                    self.writing.due_moves.push((segment.key, entry_ms, wait_ms));
+                }
             }
         }
     }
@@ -280,12 +286,12 @@ impl Level {
             segment.key = pieces.first().map_or(segment.first_seq, |first| first.first_seq);
             segment.written_epoch = epoch;
             segment.changed_epoch = epoch;
-            segment.due_key_ms = segment.own_due_of_live();
+            segment.due_key_ms = segment.first_due_of_live();
             if let Some(due_ms) = segment.due_key_ms {
                 writer.put_due(log, due_ms, segment.key);
             }
             writer.put_chunk(log, segment.key, pieces);
-            if segment.has_attempts() {
+            if segment.has_returned() {
                 writer.put_marks(log, segment.key, segment.marks());
             }
         }
@@ -294,13 +300,17 @@ impl Level {
     fn collect_counters(&mut self, log: LogId, writer: &mut impl LogWriter) {
         let mut persistent = self.ready;
         persistent += self.unacked;
+        persistent += self.waiting.totals;
         persistent -= self.transient;
+        let waiting = self.waiting.persistent();
         let counters = LogState {
             next_seq: self.next_seq,
             head_seq: self.first_persistent_seq(),
             count: persistent.count,
             bytes: persistent.bytes,
             delivered_until: self.delivered_until,
+            waiting_count: waiting.count,
+            waiting_bytes: waiting.bytes,
         };
         if counters.count > 0 || self.is_remembered() {
             self.put_counters(log, counters, writer);

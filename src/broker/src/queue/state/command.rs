@@ -59,11 +59,13 @@ pub struct NewConsumerState {
 pub enum Outcome {
     /// Done with: the messages are gone.
     Ack,
-    /// Back to their places in the queue.
+    /// Back to their places in the queue, where they may have to wait before they are ready again.
     Requeue {
         /// Whether it counts towards the delivery limit.
         count_attempt: bool,
     },
+    /// They never reached anybody: ready again at once, and uncounted.
+    Undelivered,
     /// Refused: dead-lettered, or dropped where there is no dead-letter exchange.
     Reject,
 }
@@ -106,7 +108,7 @@ pub enum Command {
     Relieve,
     /// A window that was found empty may have room again.
     Resume,
-    /// All ready messages go.
+    /// All ready and waiting messages go.
     Purge,
     /// The queue was declared again: it is in use as far as `x-expires` is concerned. Also the first command of a
     /// queue brought back at start, which has nothing to do but to say when it wants to be woken.

@@ -32,6 +32,13 @@ impl State {
         }
     }
 
+    /// Messages that have waited long enough are ready again.
+    pub(super) fn end_waits(&mut self, now_ms: u64) {
+        for level in &mut self.levels {
+            level.end_waits(now_ms);
+        }
+    }
+
     /// Whether messages that were rejected before have yet to be read for the dead-letter exchange: they go first.
     pub(super) fn has_condemned(&self) -> bool {
         self.levels.iter().any(Level::has_condemned)
@@ -68,7 +75,8 @@ impl State {
 
     pub(super) fn loaded_due(&mut self, number: u8, found: &[DueChunk], next_due_ms: Option<u64>) {
         self.loading = None;
-        self.level_mut(number).load_due(found, next_due_ms);
+        let resident_bytes_max = self.sizing.resident_bytes;
+        self.level_mut(number).load_due(found, next_due_ms, resident_bytes_max);
     }
 
     /// Asks for one thing from the store, the most urgent: what comes after it is asked for when it is there.

@@ -37,7 +37,7 @@ impl State {
         }
         self.expire(now_ms, false, actions);
         // What is due at once may still be delivered at once.
-        self.serve(actions);
+        self.serve(now_ms, actions);
     }
 
     /// Messages one by one, where the queue refuses what it has no room for. A message that a consumer takes at once
@@ -49,7 +49,7 @@ impl State {
         for (index, place) in indexes(arrivals).zip(indexes(stored)) {
             self.append(&stored.records, place..place + 1, arrivals.awaited_from);
             self.expire(now_ms, false, actions);
-            self.serve(actions);
+            self.serve(now_ms, actions);
             if self.is_too_long() && self.withdraw(&stored.records, place) {
                 match rejected.last_mut() {
                     Some(last) if last.end == index => last.end += 1,
@@ -181,5 +181,6 @@ fn refused_run(records: &Records, range: &Range<u32>) -> DeliveryRun {
         position: Position { level: 0, seq: NO_SEQ },
         redelivered: false,
         delivery_count: 0,
+        acquired_count: 0,
     }
 }

@@ -14,8 +14,8 @@ impl State {
     }
 
     /// Answers a get as soon as that is possible.
-    pub(super) fn answer_get(&mut self, actions: &mut Vec<Action>) {
-        let Some(no_ack) = self.waiting_get.filter(|_| !self.holds_what_is_over()) else { return };
+    pub(super) fn answer_get(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+        let Some(no_ack) = self.waiting_get.filter(|_| !self.has_to_read_first(now_ms)) else { return };
         let got = match self.front() {
             Some((_, Head::Absent(_))) => return,
             Some((number, Head::Ready(stretch))) => {
@@ -35,8 +35,8 @@ impl State {
     }
 
     /// Pairs ready messages with consumers that have room.
-    pub(super) fn serve(&mut self, actions: &mut Vec<Action>) {
-        while !self.holds_what_is_over()
+    pub(super) fn serve(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+        while !self.has_to_read_first(now_ms)
             && self.consumers.anyone_waits()
             && let Some((number, Head::Ready(stretch))) = self.front()
         {
@@ -85,10 +85,12 @@ impl State {
         }
     }
 
-    /// Whether something in memory may be over that waits, for the order of dead letters, until others are read. It could
-    /// be at the front.
-    fn holds_what_is_over(&self) -> bool {
-        self.has_condemned() || self.overdue.is_some() && self.settings.dead_letter_exchange.is_some()
+    /// Whether something in memory may be over that waits, for the order of dead letters, until others are read: it could
+    /// be at the front. Or something on disk may have waited long enough, and belong there.
+    fn has_to_read_first(&self, now_ms: u64) -> bool {
+        self.has_condemned()
+            || self.overdue.is_some() && self.settings.dead_letter_exchange.is_some()
+            || self.levels.iter().any(|level| level.may_miss_a_retry(now_ms))
     }
 
     pub(super) fn is_too_long(&self) -> bool {

@@ -15,6 +15,7 @@ struct Letters {
 impl State {
     pub(super) fn settle(
         &mut self,
+        now_ms: u64,
         consumer: Option<ConsumerId>,
         runs: &[Run],
         outcome: Outcome,
@@ -29,7 +30,7 @@ impl State {
             level.unacked_parts(run.position.seq..run.end_seq(), &mut parts);
             for part in parts.drain(..) {
                 settled += part.end - part.start;
-                self.settle_part(number, part, outcome, &mut letters);
+                self.settle_part(now_ms, number, part, outcome, &mut letters);
             }
         }
         self.parts = parts;
@@ -48,21 +49,41 @@ impl State {
         letters.emit(actions);
     }
 
-    fn settle_part(&mut self, number: usize, part: Range<u64>, outcome: Outcome, letters: &mut Letters) {
+    fn settle_part(&mut self, now_ms: u64, number: usize, part: Range<u64>, outcome: Outcome, letters: &mut Letters) {
         match outcome {
             Outcome::Ack => self.levels[number].settle(part),
             Outcome::Reject => self.bury(number, part, DeadLetterReason::Rejected, letters),
-            Outcome::Requeue { count_attempt: false } => self.levels[number].requeue(part),
-            Outcome::Requeue { count_attempt: true } => {
-                for seq in part {
-                    let limit = self.settings.delivery_limit.unwrap_or(u32::MAX);
-                    if self.levels[number].count_attempt(seq) > limit {
-                        self.bury(number, seq..seq + 1, DeadLetterReason::DeliveryLimit, letters);
-                    } else {
-                        self.levels[number].requeue(seq..seq + 1);
-                    }
+            Outcome::Undelivered => self.levels[number].requeue(part),
+            Outcome::Requeue { count_attempt } => {
+                let counts_all = self.settings.counts_returns(self.nature.kind);
+                if count_attempt || counts_all {
+                    part.for_each(|seq| self.put_back(now_ms, number, seq, count_attempt, counts_all, letters));
+                } else {
+                    self.levels[number].requeue(part);
                 }
             }
+        }
+    }
+
+    /// An unacked message came back: it is given up, or waits, or is ready again.
+    fn put_back(
+        &mut self,
+        now_ms: u64,
+        number: usize,
+        seq: u64,
+        has_failed: bool,
+        counts_all: bool,
+        letters: &mut Letters,
+    ) {
+        let level = &mut self.levels[number];
+        let returned = level.count_return(seq, has_failed, counts_all);
+        let limit = self.settings.delivery_limit.unwrap_or(u32::MAX);
+        if has_failed && returned.delivery_count > limit {
+            return self.bury(number, seq..seq + 1, DeadLetterReason::DeliveryLimit, letters);
+        }
+        match self.settings.delayed_retry.as_ref().and_then(|retry| retry.delay_ms(has_failed, returned)) {
+            Some(delay_ms) => level.wait(seq, now_ms.saturating_add(delay_ms)),
+            None => level.requeue(seq..seq + 1),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::rig::{Id, Message, Output, Seen};
-use crate::queue::{ConsumerId, Kind, Nature, Outcome, Overflow, Settings};
+use crate::queue::{Backoff, ConsumerId, DelayedRetry, DelayedReturns, Kind, Nature, Outcome, Overflow, Settings};
 
 /// A message and what has become of it.
 #[derive(Clone, Debug)]
@@ -14,6 +14,15 @@ pub(super) struct Kept {
     pub(super) is_ready: bool,
     pub(super) was_delivered: bool,
     pub(super) delivery_count: u32,
+    pub(super) acquired_count: u32,
+    /// It came back and is not to be tried again before this time.
+    pub(super) waits_until_ms: Option<u64>,
+}
+
+impl Kept {
+    fn is_held(&self) -> bool {
+        !self.is_ready && self.waits_until_ms.is_none()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -98,6 +107,7 @@ impl Model {
 
     pub(super) fn get(&mut self, no_ack: bool, out: &mut Output) {
         self.expire(out);
+        self.end_waits();
         let got = self.front().map(|index| {
             let seen = self.hand_out(index, no_ack);
             (seen, self.ready().0)
@@ -131,7 +141,7 @@ impl Model {
     pub(super) fn settle(&mut self, consumer: Option<ConsumerId>, ids: &[Id], outcome: Outcome, out: &mut Output) {
         let mut settled = 0;
         for id in ids {
-            let Some(index) = self.messages.iter().position(|kept| kept.message.id == *id && !kept.is_ready) else {
+            let Some(index) = self.messages.iter().position(|kept| kept.message.id == *id && kept.is_held()) else {
                 continue;
             };
             settled += 1;
@@ -154,13 +164,14 @@ impl Model {
     }
 
     pub(super) fn purge(&mut self, out: &mut Output) {
-        out.purged = Some(self.ready().0);
-        self.messages.retain(|kept| !kept.is_ready);
+        out.purged = Some(self.ready().0 + self.waiting().0);
+        self.messages.retain(Kept::is_held);
         self.follow_up(out);
     }
 
     pub(super) fn follow_up(&mut self, out: &mut Output) {
         self.expire(out);
+        self.end_waits();
         self.serve(out);
         while self.settings.overflow == Overflow::DropHead && self.is_too_long() {
             let Some(index) = self.front() else { break };
@@ -173,7 +184,7 @@ impl Model {
     pub(super) fn snapshot(&self) -> Vec<Kept> {
         let Nature { durable, kind, .. } = self.nature;
         let survives = |kept: &&Kept| durable && (kept.message.persistent || kind == Kind::Quorum);
-        let ready = |kept: &Kept| Kept { is_ready: true, ..kept.clone() };
+        let ready = |kept: &Kept| Kept { is_ready: kept.waits_until_ms.is_none(), ..kept.clone() };
         self.messages.iter().filter(survives).map(ready).collect()
     }
 
@@ -193,7 +204,11 @@ impl Model {
     }
 
     pub(super) fn unacked(&self) -> (u64, u64) {
-        Self::sum(self.messages.iter().filter(|kept| !kept.is_ready))
+        Self::sum(self.messages.iter().filter(|kept| kept.is_held()))
+    }
+
+    pub(super) fn waiting(&self) -> (u64, u64) {
+        Self::sum(self.messages.iter().filter(|kept| kept.waits_until_ms.is_some()))
     }
 
     pub(super) fn sum<'a>(messages: impl Iterator<Item = &'a Kept>) -> (u64, u64) {
@@ -209,16 +224,28 @@ impl Model {
                 let dead = self.messages.remove(index);
                 self.bury("rejected", dead.message.id, out);
             }
-            Outcome::Requeue { count_attempt } => {
-                let kept = &mut self.messages[index];
-                kept.is_ready = true;
-                kept.delivery_count += u32::from(count_attempt);
-                let over =
-                    count_attempt && self.settings.delivery_limit.is_some_and(|limit| kept.delivery_count > limit);
-                if over {
-                    let dead = self.messages.remove(index);
-                    self.bury("delivery_limit", dead.message.id, out);
-                }
+            Outcome::Undelivered => self.messages[index].is_ready = true,
+            Outcome::Requeue { count_attempt } => self.put_back(index, count_attempt, out),
+        }
+    }
+
+    fn put_back(&mut self, index: usize, has_failed: bool, out: &mut Output) {
+        let kept = &mut self.messages[index];
+        kept.delivery_count += u32::from(has_failed);
+        kept.acquired_count += u32::from(self.settings.counts_returns(self.nature.kind));
+        if has_failed && self.settings.delivery_limit.is_some_and(|limit| kept.delivery_count > limit) {
+            let dead = self.messages.remove(index);
+            return self.bury("delivery_limit", dead.message.id, out);
+        }
+        let delay_ms = self.settings.delayed_retry.as_ref().and_then(|retry| delay_ms(retry, has_failed, kept));
+        kept.waits_until_ms = delay_ms.map(|delay_ms| self.now_ms + delay_ms);
+        kept.is_ready = delay_ms.is_none();
+    }
+
+    fn end_waits(&mut self) {
+        for kept in &mut self.messages {
+            if kept.waits_until_ms.is_some_and(|until_ms| until_ms <= self.now_ms) {
+                (kept.is_ready, kept.waits_until_ms) = (true, None);
             }
         }
     }
@@ -231,12 +258,14 @@ impl Model {
             is_ready: true,
             was_delivered: false,
             delivery_count: 0,
+            acquired_count: 0,
+            waits_until_ms: None,
         });
     }
 
     fn expire(&mut self, out: &mut Output) {
         let (now_ms, ttl_ms) = (self.now_ms, self.settings.ttl_ms);
-        let (gone, kept) = self.messages.drain(..).partition(|kept| kept.is_ready && due_ms(kept, ttl_ms) <= now_ms);
+        let (gone, kept) = self.messages.drain(..).partition(|kept| !kept.is_held() && due_ms(kept, ttl_ms) <= now_ms);
         self.messages = kept;
         let gone: Vec<Kept> = gone;
         gone.iter().for_each(|kept| self.bury("expired", kept.message.id, out));
@@ -272,7 +301,12 @@ impl Model {
 
     fn hand_out(&mut self, index: usize, no_ack: bool) -> Seen {
         let kept = &mut self.messages[index];
-        let seen = Seen { id: kept.message.id, redelivered: kept.was_delivered, delivery_count: kept.delivery_count };
+        let seen = Seen {
+            id: kept.message.id,
+            redelivered: kept.was_delivered,
+            delivery_count: kept.delivery_count,
+            acquired_count: kept.acquired_count,
+        };
         kept.is_ready = false;
         kept.was_delivered = true;
         if no_ack {
@@ -331,6 +365,22 @@ impl Model {
 pub(super) fn due_ms(kept: &Kept, ttl_ms: Option<u64>) -> u64 {
     let own_ms = kept.message.expiration_ms.map_or(u64::MAX, |expiration_ms| kept.timestamp_ms + expiration_ms);
     own_ms.min(ttl_ms.map_or(u64::MAX, |ttl_ms| kept.timestamp_ms + ttl_ms))
+}
+
+fn delay_ms(retry: &DelayedRetry, has_failed: bool, kept: &Kept) -> Option<u64> {
+    let (failed, all) = (u64::from(kept.delivery_count), u64::from(kept.acquired_count));
+    let nth = match (retry.returns, has_failed) {
+        (DelayedReturns::All, _) => all,
+        (DelayedReturns::Failed, true) => failed,
+        (DelayedReturns::Returned, false) => all.saturating_sub(failed),
+        _ => return None,
+    };
+    let nth = nth.max(1);
+    Some(match &retry.backoff {
+        Backoff::Linear { min_ms, max_ms } => (min_ms * nth).min(*max_ms),
+        Backoff::Exponential { min_ms, max_ms } => (1..nth).fold(*min_ms, |ms, _| (ms * 2).min(*max_ms)).min(*max_ms),
+        Backoff::Steps(steps) => steps[(nth as usize - 1).min(steps.len() - 1)],
+    })
 }
 
 fn body_len(message: &Message) -> u64 {

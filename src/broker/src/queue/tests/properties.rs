@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{
     model::{Consumer, Kept, Model, due_ms},
     rig::{Id, Message, Output, Rig, durable, id_of},
-    strategies::{Op, nature, op, settings, sizing},
+    strategies::{Op, RETRY_MS_MAX, delayed_retry, nature, op, settings, sizing},
 };
 use crate::queue::{Command, ConsumerId, Nature, NewConsumerState, Outcome, Settings, Sizing, Window};
 
@@ -59,6 +59,7 @@ impl Duel {
         let counts = self.rig.state.counts();
         assert_eq!((counts.ready, counts.ready_bytes), self.model.ready(), "ready after {op:?}");
         assert_eq!((counts.unacked, counts.unacked_bytes), self.model.unacked(), "unacked after {op:?}");
+        assert_eq!((counts.waiting, counts.waiting_bytes), self.model.waiting(), "waiting after {op:?}");
         assert_eq!(self.window.used(), self.model.window.used, "window after {op:?}");
         assert_eq!(self.outbox.used(), self.model.outbox.used, "outbox after {op:?}");
     }
@@ -209,6 +210,8 @@ impl Duel {
         }
         for (log, state) in &self.rig.store.logs {
             let kept = by_level.remove(&log.level).unwrap_or_default();
+            let waiting = kept.iter().filter(|kept| kept.waits_until_ms.is_some()).copied();
+            assert_eq!((state.waiting_count, state.waiting_bytes), Model::sum(waiting), "waiting on disk");
             assert_eq!((state.count, state.bytes), Model::sum(kept.into_iter()), "counters on disk");
         }
         assert!(by_level.is_empty(), "levels without counters");
@@ -294,14 +297,17 @@ proptest! {
     #[test]
     fn nothing_is_lost_on_the_way_to_disk_and_back(
         sizing in sizing(),
+        delayed_retry in prop::option::of(delayed_retry()),
         ops in prop::collection::vec(op(), 1..200),
     ) {
-        let mut duel = Duel::new(durable(), Settings::default(), sizing, 0, 0);
+        let settings = Settings { delayed_retry, ..Settings::default() };
+        let mut duel = Duel::new(durable(), settings, sizing, 0, 0);
         for op in ops.iter().filter(|op| !matches!(op, Op::Configure(_) | Op::Purge)) {
             duel.run(op);
         }
         duel.commit();
         duel.run(&Op::Crash);
+        duel.run(&Op::Advance(RETRY_MS_MAX));
         let left = duel.rig.drain();
         let mut expected = duel.durable.clone();
         expected.sort_by_key(|kept| kept.message.id);

@@ -37,6 +37,7 @@ pub(super) struct Seen {
     pub(super) id: Id,
     pub(super) redelivered: bool,
     pub(super) delivery_count: u32,
+    pub(super) acquired_count: u32,
 }
 
 /// Everything that came out of a step.
@@ -266,7 +267,8 @@ impl Rig {
             let id = id_of(run.record(index));
             let seq = run.position.seq + u64::from(index);
             self.places.insert(id, Position { seq, ..run.position });
-            seen.push(Seen { id, redelivered: run.redelivered, delivery_count: run.delivery_count });
+            let DeliveryRun { redelivered, delivery_count, acquired_count, .. } = *run;
+            seen.push(Seen { id, redelivered, delivery_count, acquired_count });
         }
         seen
     }

@@ -3,7 +3,7 @@
 use proptest::{prelude::*, sample::Index};
 
 use super::rig::{durable, with_dlx};
-use crate::queue::{Kind, Nature, Outcome, Overflow, Settings, Sizing};
+use crate::queue::{Backoff, DelayedRetry, DelayedReturns, Kind, Nature, Outcome, Overflow, Settings, Sizing};
 
 /// What may happen to a queue.
 #[derive(Clone, Debug)]
@@ -28,7 +28,8 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
         (prop::bool::weighted(0.8), 0u8..4, prop_oneof![6 => Just(None), 1 => (0u64..300).prop_map(Some)], 8usize..60);
     let outcome = prop_oneof![
         4 => Just(Outcome::Ack),
-        2 => any::<bool>().prop_map(|count_attempt| Outcome::Requeue { count_attempt }),
+        1 => Just(Outcome::Undelivered),
+        3 => any::<bool>().prop_map(|count_attempt| Outcome::Requeue { count_attempt }),
         1 => Just(Outcome::Reject),
     ];
     prop_oneof![
@@ -60,15 +61,32 @@ pub(super) fn settings() -> impl Strategy<Value = Settings> {
         overflow,
         prop::option::weighted(0.5, 0u32..3),
         any::<bool>(),
+        prop::option::weighted(0.4, delayed_retry()),
     )
-        .prop_map(|(ttl_ms, max_length, max_length_bytes, overflow, delivery_limit, dead_letters)| Settings {
-            ttl_ms,
-            max_length,
-            max_length_bytes,
-            overflow,
-            delivery_limit,
-            ..if dead_letters { with_dlx() } else { Settings::default() }
-        })
+        .prop_map(
+            |(ttl_ms, max_length, max_length_bytes, overflow, delivery_limit, dead_letters, delayed_retry)| Settings {
+                ttl_ms,
+                max_length,
+                max_length_bytes,
+                overflow,
+                delivery_limit,
+                delayed_retry,
+                ..if dead_letters { with_dlx() } else { Settings::default() }
+            },
+        )
+}
+
+/// No retry is delayed longer.
+pub(super) const RETRY_MS_MAX: u64 = 200;
+
+pub(super) fn delayed_retry() -> impl Strategy<Value = DelayedRetry> {
+    let returns = prop_oneof![Just(DelayedReturns::All), Just(DelayedReturns::Failed), Just(DelayedReturns::Returned)];
+    let backoff = prop_oneof![
+        (1u64..80, 1..RETRY_MS_MAX).prop_map(|(min_ms, max_ms)| Backoff::Linear { min_ms, max_ms }),
+        (1u64..80, 1..RETRY_MS_MAX).prop_map(|(min_ms, max_ms)| Backoff::Exponential { min_ms, max_ms }),
+        prop::collection::vec(1..RETRY_MS_MAX, 1..4).prop_map(|steps| Backoff::Steps(steps.into())),
+    ];
+    (returns, backoff).prop_map(|(returns, backoff)| DelayedRetry { returns, backoff })
 }
 
 pub(super) fn nature() -> impl Strategy<Value = Nature> {

@@ -11,8 +11,18 @@ impl Queue {
     /// What follows from every command.
     pub(crate) fn follow_up(&mut self, act: &mut Act<'_>) {
         self.expire(act.now_ms + 1, act);
+        self.end_waits(act.now_ms);
         self.serve(act);
         self.shorten(act);
+    }
+
+    /// Messages that have waited long enough are ready again.
+    fn end_waits(&mut self, now_ms: u64) {
+        for message in &mut self.messages {
+            if message.waits_until_ms.is_some_and(|until_ms| until_ms <= now_ms) {
+                (message.is_ready, message.waits_until_ms) = (true, None);
+            }
+        }
     }
 
     /// Somebody who has room although a message waits.
@@ -26,7 +36,7 @@ impl Queue {
     pub(super) fn expire(&mut self, before_ms: u64, act: &mut Act<'_>) {
         let ttl_ms = self.plan.ttl_ms;
         let is_over = |message: &mut Message| {
-            message.is_ready && message.content.due_ms(ttl_ms).is_some_and(|due_ms| due_ms < before_ms)
+            !message.is_held() && message.content.due_ms(ttl_ms).is_some_and(|due_ms| due_ms < before_ms)
         };
         let mut expired: Vec<_> = self.messages.extract_if(.., is_over).collect();
         expired.sort_by_key(|message| self.level(message));

@@ -4,10 +4,11 @@
 //! the message whose turn it was, to a consumer that had room for it, and nothing may wait that somebody has room for.
 
 mod follow_up;
+mod put_back;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use leveret_broker::queue::{ConsumerId, DeadLetterReason, Overflow, Position, QUORUM_DELIVERY_LIMIT, Window};
+use leveret_broker::queue::{ConsumerId, DeadLetterReason, Overflow, Position, Window};
 
 use super::{message::Message, seen::Seen};
 use crate::plan::QueuePlan;
@@ -116,7 +117,7 @@ impl Queue {
     /// A message was asked for, and `got` came, with so many behind it.
     pub(crate) fn get(&mut self, no_ack: bool, got: Option<(Seen, u64)>, act: &mut Act<'_>) {
         self.unused_since_ms = act.now_ms;
-        self.expire(act.now_ms + 1, act);
+        self.follow_up(act);
         let (ready, _) = self.ready();
         match got {
             None if ready > 0 => act.violation = Some(format!("get found nothing where {ready} messages are ready")),
@@ -172,17 +173,17 @@ impl Queue {
     ) {
         let (mut rejected, mut over_limit) = (Vec::new(), Vec::new());
         for place in places {
-            let of_place = |message: &Message| message.place == Some(*place) && !message.is_ready;
+            let of_place = |message: &Message| message.place == Some(*place) && message.is_held();
             let Some(index) = self.messages.iter().position(of_place) else { continue };
             if let Some(consumer) = self.consumers.iter_mut().find(|other| Some(other.id) == consumer) {
                 consumer.unacked -= 1;
             }
-            self.messages[index].attempts += u32::from(how == Settled::RequeuedCounted);
             match how {
                 Settled::Acked => _ = self.messages.remove(index),
                 Settled::Rejected => rejected.push(self.messages.remove(index)),
-                Settled::RequeuedCounted if self.is_over_limit(index) => over_limit.push(self.messages.remove(index)),
-                Settled::Requeued | Settled::RequeuedCounted => self.messages[index].is_ready = true,
+                Settled::Undelivered => self.messages[index].is_ready = true,
+                Settled::Requeued => over_limit.extend(self.put_back(index, false, act.now_ms)),
+                Settled::RequeuedCounted => over_limit.extend(self.put_back(index, true, act.now_ms)),
             }
         }
         self.bury(DeadLetterReason::Rejected, rejected, act);
@@ -190,9 +191,9 @@ impl Queue {
         self.follow_up(act);
     }
 
-    /// All ready messages go; how many.
+    /// All ready and waiting messages go; how many.
     pub(crate) fn purge(&mut self, act: &mut Act<'_>) -> u64 {
-        let purged = self.messages.extract_if(.., |message| message.is_ready).count();
+        let purged = self.messages.extract_if(.., |message| !message.is_held()).count();
         self.follow_up(act);
         purged as u64
     }
@@ -218,14 +219,14 @@ impl Queue {
         sum(self.messages.iter().filter(|message| message.is_ready))
     }
 
-    /// The others.
+    /// Those with somebody.
     pub(crate) fn unacked(&self) -> (u64, u64) {
-        sum(self.messages.iter().filter(|message| !message.is_ready))
+        sum(self.messages.iter().filter(|message| message.is_held()))
     }
 
-    fn is_over_limit(&self, index: usize) -> bool {
-        let default = self.plan.quorum.then_some(QUORUM_DELIVERY_LIMIT);
-        self.plan.delivery_limit.or(default).is_some_and(|limit| self.messages[index].attempts > limit)
+    /// Those that wait for their next try.
+    pub(crate) fn waiting(&self) -> (u64, u64) {
+        sum(self.messages.iter().filter(|message| message.waits_until_ms.is_some()))
     }
 
     fn exceeds(&self, count: u64, bytes: u64) -> bool {
@@ -248,6 +249,8 @@ pub(crate) enum Settled {
     Requeued,
     /// As before, and counted as an attempt.
     RequeuedCounted,
+    /// They reached nobody.
+    Undelivered,
     /// Dead.
     Rejected,
 }

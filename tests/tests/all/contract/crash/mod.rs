@@ -4,6 +4,8 @@ mod delayed;
 mod messages;
 mod moves;
 
+use std::time::{Duration, Instant};
+
 use lapin::BasicProperties;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicRejectOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
@@ -92,6 +94,42 @@ async fn attempts_are_counted_on() {
         let message = broker.client().await.get(&queue).await.unwrap();
         assert_eq!(message.header("x-delivery-count"), Some(&AMQPValue::LongLongInt(2)));
         assert!(message.redelivered);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn retries_wait_on() {
+    with_test_time(async {
+        let mut broker = Broker::start(&[]).await;
+        if !broker.is_ours() {
+            return;
+        }
+        let client = broker.client().await;
+        let text = |text: &str| AMQPValue::LongString(text.into());
+        let waits =
+            |min_ms| [("x-delayed-retry-type", text("failed")), ("x-delayed-retry-min", AMQPValue::LongInt(min_ms))];
+        let (short, long) = (client.queue(waits(200)).await, client.queue(waits(3_600_000)).await);
+        let rejected = Instant::now();
+        for queue in [&short, &long] {
+            client.publish_numbers(queue, 0..2).await;
+            let got =
+                client.channel.basic_get(queue.as_str().into(), BasicGetOptions::default()).await.unwrap().unwrap();
+            got.delivery.reject(BasicRejectOptions { requeue: true }).await.unwrap();
+        }
+        wait_for_commit(&client.channel).await;
+        broker.kill();
+        broker.start_again().await;
+        let client = broker.client().await;
+        client.settles_at(&short, 2).await;
+        assert!(rejected.elapsed() >= Duration::from_millis(200), "it did not wait");
+        let messages = client.drain(&short).await;
+        assert_eq!(numbers(&messages), [0, 1], "it is back in its place");
+        assert_eq!(messages[0].header("x-delivery-count"), Some(&AMQPValue::LongLongInt(1)));
+        assert_eq!(numbers(&client.drain(&long).await), [1]);
+        let listed = broker.ctl(&["list_queues", "name", "messages_delayed", "--format", "json"]);
+        let listed: Vec<serde_json::Value> = serde_json::from_str(&listed).unwrap();
+        assert!(listed.contains(&serde_json::json!({"name": long, "messages_delayed": 1})), "{listed:?}");
     })
     .await;
 }
