@@ -207,6 +207,8 @@ impl Level {
             let index = self.spans.index_of(ready.start);
             let passed_until = match self.spans.get(index) {
                 None => ready.end,
+                // Of what is on disk nothing but waiting messages may be left.
+                Some(Span::OnDisk(on_disk)) if self.on_disk.count == 0 => on_disk.seqs.end.min(ready.end),
                 Some(Span::OnDisk(on_disk)) if on_disk.seqs.start < ready.end => {
                     return Head::Absent(on_disk.seqs.start.max(ready.start));
                 }

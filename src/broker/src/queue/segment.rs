@@ -140,8 +140,8 @@ impl Segment {
         segment.take_returned(&chunk.marks);
         segment.expiry = segment.expiry_of_all();
         segment.floor = segment.expiry;
-        let first_due_ms = segment.expiry.own_due_ms.min(segment.first_wait_ms().unwrap_or(u64::MAX));
-        segment.due_key_ms = Some(first_due_ms).filter(|due_ms| *due_ms != u64::MAX);
+        // There is an entry for this or an earlier time; by what is settled there need not be one any more.
+        segment.due_key_ms = segment.first_due_of_live();
         segment.live = segment.count_clear();
         Some(segment)
     }
