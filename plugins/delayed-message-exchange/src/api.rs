@@ -8,7 +8,7 @@ use leveret_amqp::OwnedProperties;
 use leveret_broker::{
     access::{Permission, Resource},
     plugin::{HttpError, HttpMethod, HttpRequest, HttpResponse, HttpRoute, payload_to_json, properties_to_json},
-    timeline::{LATENESS_BOUNDS_MS, Slot, Timeline, Waiting},
+    timeline::{LATENESS_BOUNDS_MS, Listing, Slot, Store, Timeline, Waiting},
 };
 use serde_json::{Value, json};
 
@@ -70,16 +70,9 @@ fn list(request: &HttpRequest<'_>) -> Result<HttpResponse, HttpError> {
         from = from.max(parse_id(after)?);
     }
     let store = request.broker.store();
-    let (messages, next) = match message_id {
-        Some(id) => (timeline.find(store, id.as_bytes(), count_max).map_err(unreadable)?, None),
-        None => {
-            let listing = timeline.list(store, from, until, count_max).map_err(unreadable)?;
-            (listing.messages, listing.next)
-        }
-    };
-    let is_wanted = |waiting: &&Waiting| (from..until).contains(&waiting.slot);
-    let messages: Vec<_> = messages.iter().filter(is_wanted).map(|waiting| message(&timeline, waiting)).collect();
-    Ok(HttpResponse::Json(json!({ "messages": messages, "next": next.map(id) })))
+    let listing = Filter { message_id, from, until }.list(&timeline, store, count_max)?;
+    let messages: Vec<_> = listing.messages.iter().map(|waiting| message(&timeline, waiting)).collect();
+    Ok(HttpResponse::Json(json!({ "messages": messages, "next": listing.next.map(id) })))
 }
 
 fn purge(request: &HttpRequest<'_>) -> Result<HttpResponse, HttpError> {
@@ -96,28 +89,17 @@ fn purge(request: &HttpRequest<'_>) -> Result<HttpResponse, HttpError> {
 }
 
 fn cancel_all(request: &HttpRequest<'_>, timeline: &Arc<Timeline>, filter: &Filter) -> Result<u64, HttpError> {
-    let store = request.broker.store();
     let mut cancelled = 0;
     let mut next = Some(filter.from);
     while let Some(from) = next {
-        let messages = match &filter.message_id {
-            Some(id) => timeline.find(store, id.as_bytes(), usize::MAX).map_err(unreadable)?,
-            None => {
-                let listing = timeline.list(store, from, filter.until, CANCELLED_AT_ONCE).map_err(unreadable)?;
-                next = listing.next;
-                listing.messages
-            }
-        };
+        let rest = Filter { from, ..filter.clone() };
+        let listing = rest.list(timeline, request.broker.store(), CANCELLED_AT_ONCE)?;
+        next = listing.next;
         let turn = request.broker.turn();
-        for slot in messages.iter().map(|waiting| waiting.slot) {
-            if (filter.from..filter.until).contains(&slot) {
-                cancelled += u64::from(timeline.cancel(&turn, slot).map_err(unreadable)?);
-            }
+        for waiting in &listing.messages {
+            cancelled += u64::from(timeline.cancel(&turn, waiting.slot).map_err(unreadable)?);
         }
         drop(turn);
-        if filter.message_id.is_some() {
-            next = None;
-        }
         // Before more is taken up: what is cancelled and not written is kept in memory.
         commit(request)?;
     }
@@ -168,6 +150,7 @@ fn deliver(request: &HttpRequest<'_>) -> Result<HttpResponse, HttpError> {
 }
 
 /// Which messages a request is about.
+#[derive(Clone)]
 struct Filter {
     message_id: Option<String>,
     from: Slot,
@@ -183,6 +166,14 @@ impl Filter {
             from: Slot { due_ms: from_ms, seq: 0 },
             until: until_ms.map_or(Slot::MAX, |until_ms| Slot { due_ms: until_ms, seq: 0 }),
         })
+    }
+
+    fn list(&self, timeline: &Timeline, store: &Store, count_max: usize) -> Result<Listing, HttpError> {
+        let listing = match &self.message_id {
+            Some(id) => timeline.find(store, id.as_bytes(), self.from, self.until, count_max),
+            None => timeline.list(store, self.from, self.until, count_max),
+        };
+        listing.map_err(unreadable)
     }
 
     fn is_all(&self) -> bool {

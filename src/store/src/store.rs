@@ -128,12 +128,12 @@ impl Store {
         Ok((!page.slots.is_empty()).then_some(page.records))
     }
 
-    /// Where the records of a timeline stand that have a label, soonest first, at most `count_max`.
+    /// Where the records of a timeline stand that have a label, from one slot on, soonest first, at most `count_max`.
     ///
     /// # Errors
     /// When the engine fails or a key is damaged.
-    pub fn read_label(&self, timeline: u64, label: u64, count_max: usize) -> Result<Vec<Slot>, StoreError> {
-        timeline::read_label(&*self.core.engine, timeline, label, count_max)
+    pub fn read_label(&self, timeline: u64, label: u64, from: Slot, count_max: usize) -> Result<Vec<Slot>, StoreError> {
+        timeline::read_label(&*self.core.engine, timeline, label, from, count_max)
     }
 
     /// Begins a turn. Waits only while a commit is being cut.

@@ -10,7 +10,9 @@
 
 use crate::engine::Engine;
 use crate::error::StoreError;
-use crate::keys::{Family, end_of, end_of_timeline, label_prefix, parse_label_key, parse_timeline_key, timeline_key};
+use crate::keys::{
+    Family, end_of, end_of_timeline, label_key, label_prefix, parse_label_key, parse_timeline_key, timeline_key,
+};
 use crate::log::LogId;
 use crate::read::corrupt;
 use crate::records::{Records, RecordsBuilder};
@@ -91,11 +93,12 @@ pub(crate) fn read_label(
     engine: &dyn Engine,
     timeline: u64,
     label: u64,
+    from: Slot,
     count_max: usize,
 ) -> Result<Vec<Slot>, StoreError> {
-    let prefix = label_prefix(timeline, label);
     let mut slots = Vec::new();
-    engine.scan_timeline(&prefix, &end_of(&prefix), &mut |key, _| {
+    let end = end_of(&label_prefix(timeline, label));
+    engine.scan_timeline(&label_key(timeline, label, from), &end, &mut |key, _| {
         slots.push(parse_label_key(key)?);
         Ok(slots.len() < count_max)
     })?;

@@ -13,7 +13,7 @@ use leveret_tests::reply;
 use crate::ledger::{Emptying, Ledger};
 use crate::patience::{PATIENCE, Trouble, within};
 use crate::server::Server;
-use crate::workload::{Work, connect, current_policy, number};
+use crate::workload::{Work, connect, count_delayed, current_policy, number};
 
 /// How long a message may take that a queue says it has.
 const DELIVERY_PATIENCE: Duration = Duration::from_secs(20);
@@ -39,6 +39,9 @@ pub(crate) async fn check(server: &Server, works: &[Work], ledger: &Ledger, unti
     check_definitions(&connection, ledger, until_ns, &mut checked.complaints).await?;
     if works.contains(&Work::Policy) {
         checked.complaints.extend(check_policy(server, ledger, until_ns).await);
+    }
+    if works.contains(&Work::Delayed) {
+        wait_until_delivered(server).await?;
     }
     for &work in works {
         let mut queues = Vec::new();
@@ -110,6 +113,17 @@ async fn check_policy(server: &Server, ledger: &Ledger, until_ns: u64) -> Option
             (!is_right).then(|| format!("policy {found:?} is there, {last_done:?} was set last"))
         }
     }
+}
+
+async fn wait_until_delivered(server: &Server) -> Result<(), Trouble> {
+    let deadline = Instant::now() + PATIENCE;
+    while count_delayed(&server.data).await != Ok(0) {
+        if Instant::now() > deadline {
+            return Err(Trouble::Hangs("the end of all delays".to_owned()));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
 }
 
 async fn wait_until_expired(connection: &Connection, queue: &str) -> Result<(), Trouble> {

@@ -1,6 +1,7 @@
 //! The clients that work with the broker until the fault comes.
 
 mod consume;
+mod ctl;
 mod define;
 mod empty;
 mod plan;
@@ -21,11 +22,12 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::task::JoinSet;
 
-use self::work::{FIRST_EXCHANGE, SECOND_EXCHANGE};
+use self::work::{DELAYED_EXCHANGE, FIRST_EXCHANGE, SECOND_EXCHANGE};
 use crate::ledger::Ledger;
 use crate::patience::{Trouble, within};
 use crate::server::Server;
 
+pub(crate) use ctl::count_delayed;
 pub(crate) use plan::Plan;
 pub(crate) use policy::current as current_policy;
 pub(crate) use publish::number;
@@ -129,7 +131,19 @@ async fn declare(channel: &Channel, work: Work, ledger: &Ledger) -> Result<()> {
         let (queue, binding) = (work.queues()[0], QueueBindOptions::default());
         channel.queue_bind(queue.into(), SECOND_EXCHANGE.into(), "".into(), binding, FieldTable::default()).await?;
     }
+    if work == Work::Delayed {
+        declare_delayed(channel, work.queues()[0]).await?;
+    }
     Ok(())
+}
+
+async fn declare_delayed(channel: &Channel, queue: &str) -> Result<()> {
+    let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    let kind = ExchangeKind::Custom("x-delayed-message".to_owned());
+    let routes = table([("x-delayed-type", AMQPValue::LongString("fanout".into()))]);
+    channel.exchange_declare(DELAYED_EXCHANGE.into(), kind, options, routes).await?;
+    let binding = QueueBindOptions::default();
+    channel.queue_bind(queue.into(), DELAYED_EXCHANGE.into(), "".into(), binding, FieldTable::default()).await
 }
 
 /// Behind all numbers used; the first of the first publisher.

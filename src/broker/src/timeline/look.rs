@@ -33,6 +33,15 @@ pub struct Listing {
     pub next: Option<Slot>,
 }
 
+impl Listing {
+    /// The first of what was found in a look that came as far as `end` on its way to `until`.
+    fn of(found: BTreeMap<Slot, Waiting>, count_max: usize, end: Slot, until: Slot) -> Self {
+        let surplus = found.keys().nth(count_max).copied();
+        let next = surplus.or((end != until).then_some(end));
+        Self { messages: found.into_values().take(count_max).collect(), next }
+    }
+}
+
 impl Waiting {
     /// The message; `None` for a record that cannot be read.
     #[must_use]
@@ -72,25 +81,35 @@ impl Timeline {
         }
     }
 
-    /// Messages with this message id, soonest first, at most `count_max`.
+    /// Messages with this message id, from one slot up to, but without, another, at most `count_max`.
     ///
     /// # Errors
     /// Where the store cannot be read.
-    pub fn find(&self, store: &Store, id: &[u8], count_max: usize) -> Result<Vec<Waiting>, StoreError> {
+    pub fn find(
+        &self,
+        store: &Store,
+        id: &[u8],
+        from: Slot,
+        until: Slot,
+        count_max: usize,
+    ) -> Result<Listing, StoreError> {
         let core = self.core.lock();
+        let mut slots = store.read_label(self.id, label(id), from, count_max)?;
+        let end = slots.last().filter(|_| slots.len() == count_max).map_or(until, |last| last.next().min(until));
+        slots.retain(|slot| *slot < end && !core.state.is_gone(*slot));
         let mut found = BTreeMap::new();
-        for slot in store.read_label(self.id, label(id), count_max)? {
-            if !core.state.is_gone(slot)
-                && let Some(records) = store.read_slot(self.id, slot)?
-            {
+        for slot in slots {
+            if let Some(records) = store.read_slot(self.id, slot)? {
                 found.insert(slot, Waiting { slot, records, index: 0 });
             }
         }
         for (slot, records, index) in core.state.not_written_with(label(id)) {
-            found.insert(slot, Waiting { slot, records: records.clone(), index });
+            if (from..end).contains(&slot) {
+                found.insert(slot, Waiting { slot, records: records.clone(), index });
+            }
         }
         found.retain(|_, waiting| message_id(waiting.bytes()) == Some(id));
-        Ok(found.into_values().take(count_max).collect())
+        Ok(Listing::of(found, count_max, end, until))
     }
 
     /// The message at a slot.
@@ -165,9 +184,7 @@ impl Timeline {
         for (slot, records, index) in core.state.not_written(from, end) {
             found.insert(slot, Waiting { slot, records: records.clone(), index });
         }
-        let surplus = found.keys().nth(count_max).copied();
-        let next = surplus.or((end != until).then_some(end));
-        Ok(Listing { messages: found.into_values().take(count_max).collect(), next })
+        Ok(Listing::of(found, count_max, end, until))
     }
 
     fn take(&self, core: &mut Core, turn: &Turn<'_>, slot: Slot) -> Result<Option<Taken>, StoreError> {

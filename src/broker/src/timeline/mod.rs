@@ -25,8 +25,8 @@ mod tests;
 
 use std::sync::Arc;
 
-pub use leveret_store::Slot;
 use leveret_store::{LogState, Records, Source, Writes};
+pub use leveret_store::{Slot, Store};
 use parking_lot::Mutex;
 
 pub(crate) use history::Kept;
@@ -72,6 +72,8 @@ pub struct Totals {
 struct Core {
     state: State,
     wake_at_ms: u64,
+    /// It is not woken before this time, so that others are in between.
+    not_before_ms: u64,
     memory_bytes: usize,
     /// Said to the store, and not collected since.
     is_dirty: bool,
@@ -110,6 +112,7 @@ impl Timeline {
             core: Mutex::new(Core {
                 state: State::default(),
                 wake_at_ms: u64::MAX,
+                not_before_ms: 0,
                 memory_bytes: 0,
                 is_dirty: false,
                 awaited_from: None,
@@ -168,7 +171,9 @@ impl Timeline {
             core.wake_at_ms = u64::MAX;
             core.state.share_memory(self.memory.share());
             self.load_window(&mut core, turn);
-            let due = core.state.take_due(turn.now_ms, release::BATCH_COUNT_MAX, release::BATCH_BYTES_MAX);
+            let slack = self.memory.slack();
+            let due = core.state.take_due(turn.now_ms, release::batch_count(slack), release::BATCH_BYTES_MAX);
+            core.not_before_ms = turn.now_ms + release::pause_ms(slack);
             self.changed(&mut core, turn);
             due
         };
@@ -224,7 +229,9 @@ impl Timeline {
             core.is_dirty = true;
             turn.store.dirty(Arc::clone(self) as Arc<dyn Source>);
         }
-        let wake_at_ms = core.state.next_wake_ms();
+        // The clock may have been set back since.
+        let not_before_ms = core.not_before_ms.min(turn.now_ms + release::PAUSE_MS);
+        let wake_at_ms = core.state.next_wake_ms().max(not_before_ms);
         if self.hold.is_some() && wake_at_ms < core.wake_at_ms {
             core.wake_at_ms = wake_at_ms;
             turn.broker.timers().schedule(&Sleeper::Timeline(Arc::clone(self)), wake_at_ms);

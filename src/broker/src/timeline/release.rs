@@ -8,8 +8,25 @@ use super::{Timeline, state::Taken};
 use crate::{Error, Publisher, Turn, message::RecordView, publisher::Publish, routing::Sender};
 
 /// Messages sent on in one turn, and their bytes; others come in between.
-pub(super) const BATCH_COUNT_MAX: usize = 1024;
+const BATCH_COUNT_MAX: usize = 1024;
 pub(super) const BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// Messages sent on in one turn, however short memory is: somebody may be waiting for them who frees it.
+const BATCH_COUNT_MIN: usize = 16;
+
+/// Between two turns while memory is short. What is sent on is in memory until it is written.
+pub(super) const PAUSE_MS: u64 = 5;
+
+/// How many messages may be sent on in one turn; `slack` is
+/// [`Broker::message_memory_slack`](crate::Broker::message_memory_slack).
+pub(super) fn batch_count(slack: f64) -> usize {
+    ((BATCH_COUNT_MAX as f64 * slack) as usize).max(BATCH_COUNT_MIN)
+}
+
+/// How long the next turn has to wait.
+pub(super) fn pause_ms(slack: f64) -> u64 {
+    if slack < 1.0 { PAUSE_MS } else { 0 }
+}
 
 /// Why a message that is due cannot go on.
 #[derive(Debug, thiserror::Error)]

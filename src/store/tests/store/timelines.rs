@@ -114,10 +114,11 @@ fn labels_lead_to_records() {
                 writes.put_label(TIMELINE + 1, label, slot);
             }
         });
-        let labelled = |label, count_max| store.read_label(TIMELINE, label, count_max).unwrap();
+        let labelled = |label, count_max| store.read_label(TIMELINE, label, Slot::default(), count_max).unwrap();
         assert_eq!(labelled(5, 9), [slot(10, 2), slot(20, 1)]);
         assert_eq!(labelled(5, 1), [slot(10, 2)]);
         assert_eq!(labelled(7, 9), []);
+        assert_eq!(store.read_label(TIMELINE, 5, slot(10, 3), 9).unwrap(), [slot(20, 1)]);
         rig.commit(|writes| writes.delete_label(TIMELINE, 5, slot(10, 2)));
         assert_eq!(labelled(5, 9), [slot(20, 1)]);
         assert_eq!(read(store, Slot::default(), Slot::MAX, 9, usize::MAX).0.len(), 3, "labels are no records");
@@ -138,9 +139,9 @@ fn a_timeline_is_dropped_with_its_counters_and_nothing_else() {
         });
         rig.commit(|writes| writes.drop_timeline(TIMELINE));
         assert_eq!(read(store, Slot::default(), Slot::MAX, 9, usize::MAX).0, []);
-        assert_eq!(store.read_label(TIMELINE, 9, 9).unwrap(), []);
+        assert_eq!(store.read_label(TIMELINE, 9, Slot::default(), 9).unwrap(), []);
         assert_eq!(store.logs().unwrap().into_iter().map(|(log, _)| log.queue).collect::<Vec<_>>(), [TIMELINE + 1]);
-        assert_eq!(store.read_label(TIMELINE + 1, 9, 9).unwrap(), [slot(1, 1)]);
+        assert_eq!(store.read_label(TIMELINE + 1, 9, Slot::default(), 9).unwrap(), [slot(1, 1)]);
     });
 }
 

@@ -1,12 +1,10 @@
 //! A policy for all queues that is changed, and takes nothing away.
 
-use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::path::Path;
 
 use lapin::Result;
 
-use super::Client;
-use crate::server::command;
+use super::{Client, ctl};
 
 /// The limit that the policy sets is this and its number: more messages than there are.
 const LENGTH: usize = 1_000_000;
@@ -18,7 +16,7 @@ pub(super) async fn change(client: &mut Client) -> Result<()> {
         let number = client.ledger.sets_policy();
         let definition = format!("{{{KEY} {}, \"message-ttl\": {}}}", LENGTH + number, 3_600_000 + number);
         let data = client.data.clone();
-        let set = move || ctl(&data, &["set_policy", "all", ".*", &definition, "--apply-to", "queues"]);
+        let set = move || ctl::run(&data, &["set_policy", "all", ".*", &definition, "--apply-to", "queues"]);
         match tokio::task::spawn_blocking(set).await {
             Ok(Ok(output)) if output.status.success() => client.ledger.policy_set(number),
             // The broker is gone.
@@ -33,23 +31,9 @@ pub(super) async fn change(client: &mut Client) -> Result<()> {
 /// # Errors
 /// When the broker cannot be asked, or says what nobody set.
 pub(crate) async fn current(data: &Path) -> std::result::Result<Option<usize>, String> {
-    let data = PathBuf::from(data);
-    let list = move || ctl(&data, &["list_policies", "--format", "json"]);
-    let output = tokio::task::spawn_blocking(list).await.map_err(|error| error.to_string())?;
-    let output = output.map_err(|error| error.to_string())?;
-    if !output.status.success() {
-        return Err(format!("list_policies: {}", String::from_utf8_lossy(&output.stderr)));
-    }
-    let said = String::from_utf8_lossy(&output.stdout).replace(['\\', ' '], "");
+    let said = ctl::ask(data, &["list_policies", "--format", "json"]).await?.replace(['\\', ' '], "");
     let Some((_, behind)) = said.split_once(KEY) else { return Ok(None) };
     let digits: String = behind.chars().take_while(char::is_ascii_digit).collect();
     let length = digits.parse::<usize>().ok().and_then(|length| length.checked_sub(LENGTH));
     length.map(Some).ok_or_else(|| format!("nobody set this policy: {said}"))
-}
-
-/// Runs `leveret ctl`, which has a time limit of its own.
-fn ctl(data: &Path, arguments: &[&str]) -> std::io::Result<Output> {
-    let mut command = command();
-    command.arg("ctl").args(arguments).env("LEVERET_DATA_DIR", data).current_dir(data);
-    command.stdin(Stdio::null()).output()
 }

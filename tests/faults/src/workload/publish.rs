@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::AMQPValue;
 use lapin::{BasicProperties, PublisherConfirm, Result};
+use leveret_tests::table;
 use rand::RngExt;
 
 use super::{Client, connect};
@@ -55,6 +57,9 @@ impl Client {
         properties = properties.with_priority(self.work.priority(number));
         if let Some(expiration_ms) = self.work.expiration_ms(number) {
             properties = properties.with_expiration(expiration_ms.to_string().into());
+        }
+        if let Some(delay_ms) = self.work.delay_ms(number) {
+            properties = properties.with_headers(table([("x-delay", AMQPValue::LongUInt(delay_ms))]));
         }
         Some(Message { number, body: body(self.work.name(), number, bytes), properties })
     }

@@ -22,6 +22,8 @@ pub(crate) enum Work {
     Emptied,
     /// Messages that no binding takes go to an alternate exchange.
     Alternate,
+    /// Messages wait for their time before they go to their queue.
+    Delayed,
     /// Queues are declared and deleted, or exclusive to a connection.
     Definitions,
     /// A policy that all queues have is changed.
@@ -34,10 +36,13 @@ pub(super) const TTL_MS: u32 = 150;
 pub(super) const FIRST_EXCHANGE: &str = "alternate.first";
 /// Where it goes instead.
 pub(super) const SECOND_EXCHANGE: &str = "alternate.second";
+/// What holds messages back.
+pub(super) const DELAYED_EXCHANGE: &str = "delayed";
+const DELAY_MS_MAX: u32 = 600;
 const PRIORITY_MAX: u8 = 4;
 
 impl Work {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Queue,
         Self::Pair,
         Self::Dead,
@@ -46,6 +51,7 @@ impl Work {
         Self::Shared,
         Self::Emptied,
         Self::Alternate,
+        Self::Delayed,
         Self::Definitions,
         Self::Policy,
     ];
@@ -60,6 +66,7 @@ impl Work {
             Self::Shared => "shared",
             Self::Emptied => "emptied",
             Self::Alternate => "alternate",
+            Self::Delayed => "delayed",
             Self::Definitions => "definitions",
             Self::Policy => "policy",
         }
@@ -76,6 +83,8 @@ impl Work {
             Self::Shared => &["shared"],
             Self::Emptied => &["emptied"],
             Self::Alternate => &["alternate"],
+            // In the order of their times.
+            Self::Delayed => &["delayed.target"],
             Self::Definitions | Self::Policy => &[],
         }
     }
@@ -84,6 +93,7 @@ impl Work {
     pub(super) fn address(self) -> (&'static str, &'static str) {
         match self {
             Self::Alternate => (FIRST_EXCHANGE, "nobody"),
+            Self::Delayed => (DELAYED_EXCHANGE, ""),
             _ => ("", self.queues()[0]),
         }
     }
@@ -108,6 +118,11 @@ impl Work {
     /// After how long a message expires by itself, where it does.
     pub(super) fn expiration_ms(self, number: u32) -> Option<u32> {
         (self == Self::Expiring && number.is_multiple_of(3)).then_some(number % TTL_MS)
+    }
+
+    /// How long a message waits before it goes to its queue, where it does.
+    pub(super) fn delay_ms(self, number: u32) -> Option<u32> {
+        (self == Self::Delayed).then_some(number * 7 % DELAY_MS_MAX)
     }
 
     /// Whether messages are acknowledged, and gone then.
