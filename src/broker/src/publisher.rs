@@ -53,8 +53,8 @@ pub struct Publish<'a> {
 pub struct Routing {
     /// Whether at least one queue takes it, or an exchange holds it back or drops it as a repetition.
     pub routed: bool,
-    /// Whether it must reach the disk: a persistent message for at least one durable queue, any for a quorum queue, and any
-    /// that is held back.
+    /// Whether it must reach the disk: a persistent message for at least one durable queue, or kept by a durable exchange,
+    /// any for a quorum queue, and any that is held back.
     pub durable: bool,
 }
 

@@ -1,8 +1,9 @@
 //! From the store back to a running broker.
 //!
-//! The catalogue comes in the order in which it can be applied: vhosts, users, policies, exchanges, queues, bindings,
-//! delayed messages. A queue takes its counters and nothing else, so opening takes time by queue, not by message. A record that cannot be
-//! read stops the start: a broker that went on without it would sooner or later drop what belongs to it.
+//! The catalogue comes in the order in which it can be applied: vhosts, users, policies, exchanges, queues, bindings, and
+//! the messages that exchanges hold back or keep. A queue takes its counters and nothing else, so opening takes time by
+//! queue, not by message. A record that cannot be read stops the start: a broker that went on without it would sooner or
+//! later drop what belongs to it.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -164,7 +165,7 @@ fn timeline(broker: &Broker, turn: &Turn<'_>, record: &TimelineRecord, logs: &mu
     if vhost.restore_timeline(turn, record, state) {
         logs.remove(&record.id);
     } else {
-        tracing::warn!(vhost = %vhost.name, exchange = %record.exchange, "delayed messages have lost their exchange");
+        tracing::warn!(vhost = %vhost.name, exchange = %record.exchange, "messages that an exchange held or kept have lost it");
     }
     Ok(())
 }

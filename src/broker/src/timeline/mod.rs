@@ -40,7 +40,7 @@ use crate::{Turn, exchange::Hold, memory::MessageMemory, timers::Sleeper};
 /// Records read from the store for the window at a time, in bytes.
 const PAGE_BYTES: usize = 256 * 1024;
 
-/// The delayed messages of one exchange.
+/// The messages that one exchange holds back, or keeps.
 pub struct Timeline {
     /// Unique in the store, numbered with the queues, never reused.
     pub id: u64,
@@ -211,7 +211,7 @@ impl Timeline {
             match store.read_timeline(self.id, from, Slot::MAX, usize::MAX, PAGE_BYTES) {
                 Ok(page) => core.state.load(&page),
                 Err(error) => {
-                    tracing::error!(exchange = %self.exchange, vhost = %self.vhost, %error, "cannot read delayed messages");
+                    tracing::error!(exchange = %self.exchange, vhost = %self.vhost, %error, "cannot read what is held or kept");
                     store.poison(&error);
                     return;
                 }
