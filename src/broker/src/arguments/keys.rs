@@ -2,13 +2,13 @@
 //!
 //! One table, in the order in which RabbitMQ checks them (`rabbit_amqqueue:declare_args`), after the capabilities of its
 //! queue types. Where Leveret gives more: `x-delivery-limit`, `x-consumer-timeout` and `x-delayed-retry-*` also for classic queues,
-//! of these two that RabbitMQ has not (`-mode`, `-steps`), and `x-queue-mode` and `x-queue-version` of old declarations,
+//! of these two that RabbitMQ has not (`-mode`, `-steps`), `x-message-group-*`, and `x-queue-mode` and `x-queue-version` of old declarations,
 //! which are kept and have no effect.
 
 use leveret_amqp::{FieldTable, FieldValue};
 
 use super::{max_age_ms, value};
-use crate::queue::Kind;
+use crate::queue::{GroupProperty, Kind};
 
 /// Checks a value, in the light of the other arguments; the error is an Erlang term as RabbitMQ writes it.
 pub(super) type Check = fn(&FieldValue, &FieldTable) -> Result<(), String>;
@@ -89,6 +89,8 @@ pub(super) const KEYS: &[Key] = &[
     key("x-delayed-retry-max", delayed_retry_max, For::Both),
     key("x-delayed-retry-mode", |found, _| value::one_of(found, RETRY_MODES, "invalid_delayed_retry_mode"), For::Both),
     key("x-delayed-retry-steps", delayed_retry_steps, For::Both),
+    key("x-message-group-header", message_group_header, For::Both),
+    key("x-message-group-property", message_group_property, For::Both),
     key("x-queue-mode", |found, _| value::text(found), For::Classic),
     key("x-queue-master-locator", |found, _| value::text(found), For::Classic),
 ];
@@ -150,6 +152,20 @@ fn delayed_retry_steps(found: &FieldValue, arguments: &FieldTable) -> Result<(),
     match others.iter().find(|key| arguments.contains(key)) {
         Some(other) => Err(format!("{{not_together_with,\"{other}\"}}")),
         None => Ok(()),
+    }
+}
+
+fn message_group_header(found: &FieldValue, _: &FieldTable) -> Result<(), String> {
+    value::name(found)?;
+    if found.as_str() == Some("") { Err("no_header_name".into()) } else { Ok(()) }
+}
+
+fn message_group_property(found: &FieldValue, arguments: &FieldTable) -> Result<(), String> {
+    value::one_of(found, GroupProperty::NAMES, "invalid_message_group_property")?;
+    if arguments.contains("x-message-group-header") {
+        Err("{not_together_with,\"x-message-group-header\"}".into())
+    } else {
+        Ok(())
     }
 }
 

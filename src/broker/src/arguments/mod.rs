@@ -19,7 +19,7 @@ pub use expiration::parse_expiration;
 use crate::{
     Error,
     policy::effective_settings,
-    queue::{Kind, Settings},
+    queue::{GroupKey, GroupProperty, Kind, Settings},
 };
 use keys::KEYS;
 
@@ -38,6 +38,8 @@ pub struct QueueArguments {
     pub max_priority: Option<u8>,
     /// `x-single-active-consumer`.
     pub single_active_consumer: bool,
+    /// `x-message-group-header` or `x-message-group-property`.
+    pub group_key: Option<GroupKey>,
     /// What the arguments alone make of the settings. Policies come on top with
     /// [`effective_settings`](crate::policy::effective_settings).
     pub settings: Settings,
@@ -76,8 +78,16 @@ pub fn queue_arguments(arguments: &FieldTable) -> QueueArguments {
         kind: queue_kind(arguments),
         max_priority: max_priority.and_then(|levels| u8::try_from(levels).ok()).filter(|levels| *levels > 0),
         single_active_consumer: arguments.get("x-single-active-consumer").and_then(FieldValue::as_bool) == Some(true),
+        group_key: group_key(arguments),
         settings: effective_settings(arguments, None, None),
     }
+}
+
+fn group_key(arguments: &FieldTable) -> Option<GroupKey> {
+    let text = |key| arguments.get(key).and_then(FieldValue::as_str);
+    let header = || Some(GroupKey::Header(text("x-message-group-header")?.into()));
+    let property = || text("x-message-group-property").and_then(GroupProperty::from_name).map(GroupKey::Property);
+    header().or_else(property)
 }
 
 /// The kind of queue that `x-queue-type` asks for: classic where it is absent or no type.

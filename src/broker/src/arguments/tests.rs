@@ -199,3 +199,20 @@ fn delayed_retries() {
     assert!(validate(&arguments.with("x-queue-type", "quorum")).is_ok());
     assert!(validate(&FieldTable::new().with("x-delayed-retry-type", "disabled")).is_ok());
 }
+
+#[test]
+fn message_groups() {
+    assert_eq!(term("x-message-group-header", 5), "{unacceptable_type,signedint}");
+    assert_eq!(term("x-message-group-header", ""), "no_header_name");
+    assert_eq!(term("x-message-group-property", "user_id"), "invalid_message_group_property");
+    let header = FieldTable::new().with("x-message-group-header", "x-group-id");
+    assert_eq!(validate(&header).unwrap().group_key, Some(GroupKey::Header("x-group-id".into())));
+    let property = FieldTable::new().with("x-message-group-property", "correlation_id");
+    let key = GroupKey::Property(GroupProperty::CorrelationId);
+    assert_eq!(validate(&property.with("x-queue-type", "quorum")).unwrap().group_key, Some(key));
+    assert_eq!(
+        validate(&header.with("x-message-group-property", "message_id")).unwrap_err().text,
+        "invalid arg 'x-message-group-property' for queue 'q' in vhost '/': \
+         {not_together_with,\"x-message-group-header\"}"
+    );
+}

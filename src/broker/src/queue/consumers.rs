@@ -204,6 +204,46 @@ impl Consumers {
         dealt
     }
 
+    /// Gives one message of that length to this consumer, or to whose turn it is; to whom, and whether he needs no ack.
+    /// Nobody, if he has no room or nobody has.
+    pub(crate) fn give(
+        &mut self,
+        to: Option<ConsumerId>,
+        len: u64,
+        run: impl FnOnce() -> DeliveryRun,
+    ) -> Option<(ConsumerId, bool)> {
+        loop {
+            let line = self.lines.iter().find(|line| !line.waiting.is_empty());
+            let id = to.or_else(|| line?.waiting.front().copied())?;
+            let member = self.members.get_mut(&id).filter(|member| member.place == Place::InLine)?;
+            let Grant { count, woke_others, otherwise } = member.grant(1, |_| len);
+            if woke_others {
+                self.resumes.push(id);
+            }
+            let line = self.lines.iter_mut().find(|line| line.priority == member.priority)?;
+            if to.is_none() {
+                line.waiting.pop_front();
+            } else if count == 0 {
+                line.waiting.retain(|other| *other != id);
+            }
+            if count > 0 {
+                if to.is_none() {
+                    line.waiting.push_back(id);
+                }
+                if member.runs.is_empty() {
+                    self.served.push(id);
+                }
+                member.runs.push(run());
+                return Some((id, member.no_ack));
+            }
+            member.place = otherwise;
+            if otherwise == Place::Held {
+                self.held.push_back(id);
+            }
+            to.is_none().then_some(())?;
+        }
+    }
+
     /// Emits what was dealt.
     pub(crate) fn deliver(&mut self, actions: &mut Vec<Action>) {
         for id in self.served.drain(..) {

@@ -6,13 +6,14 @@
 //! the usual requeue of many messages adds one range.
 //!
 //! Commits are numbered. What is written with commit `epoch` is on disk once `durable_epoch` has reached that number;
-//! only then may memory forget what can be read back. Five parts of the level's work have files of their own:
-//! [`paging`] between memory and store, [`writing`] to the store, [`spilling`] of transient messages, [`expiry`], and
-//! [`waiting`] for a retry.
+//! only then may memory forget what can be read back. Six parts of the level's work have files of their own:
+//! [`paging`] between memory and store, [`writing`] to the store, [`spilling`] of transient messages, [`expiry`],
+//! [`waiting`] for a retry, and what is set [`aside`].
 //!
 //! Not taken: a list of messages with a state each (memory for every message of a long queue), and a separate list
 //! for requeued messages with copies of them (order and expiry would be kept twice).
 
+mod aside;
 mod expiry;
 mod paging;
 mod spilling;
@@ -22,6 +23,8 @@ mod writing;
 
 use std::{collections::VecDeque, ops::Range};
 
+use aside::Aside;
+pub(crate) use aside::Noted;
 pub(crate) use expiry::ExpiryPass;
 use leveret_store::{LogState, Returned};
 use unwritten::Unwritten;
@@ -52,6 +55,7 @@ pub(crate) struct Level {
     delivered_until: u64,
     /// Below the cursor and ready again. May include settled messages.
     requeued: Ranges,
+    pub(crate) aside: Aside,
     pub(crate) ready: Totals,
     pub(crate) unacked: Totals,
     pub(crate) waiting: Waiting,
@@ -87,6 +91,8 @@ pub(crate) struct Level {
     condemned: VecDeque<(Range<u64>, DeadLetterReason)>,
     /// Messages that the store should have had and had not, since somebody last asked.
     missing: u64,
+    /// Changes that somebody has to know, if anybody has.
+    notes: Option<Vec<Noted>>,
 }
 
 /// What comes next in a level.
@@ -109,6 +115,7 @@ impl Level {
             next_seq: 0,
             delivered_until: 0,
             requeued: Ranges::default(),
+            aside: Aside::default(),
             ready: Totals::default(),
             unacked: Totals::default(),
             waiting: Waiting::default(),
@@ -130,6 +137,7 @@ impl Level {
             wanted: VecDeque::new(),
             condemned: VecDeque::new(),
             missing: 0,
+            notes: None,
         }
     }
 
@@ -207,8 +215,10 @@ impl Level {
             let index = self.spans.index_of(ready.start);
             let passed_until = match self.spans.get(index) {
                 None => ready.end,
-                // Of what is on disk nothing but waiting messages may be left.
-                Some(Span::OnDisk(on_disk)) if self.on_disk.count == 0 => on_disk.seqs.end.min(ready.end),
+                // Of what is on disk nothing but waiting messages may be left. Who has them noted has to know of them first.
+                Some(Span::OnDisk(on_disk)) if self.on_disk.count == 0 && self.notes.is_none() => {
+                    on_disk.seqs.end.min(ready.end)
+                }
                 Some(Span::OnDisk(on_disk)) if on_disk.seqs.start < ready.end => {
                     return Head::Absent(on_disk.seqs.start.max(ready.start));
                 }
@@ -262,7 +272,7 @@ impl Level {
             first: stretch.first + from,
             count,
             position: Position { level: self.number, seq },
-            redelivered: seq < self.delivered_until,
+            redelivered: seq < self.delivered_until && !self.aside.is_fresh(seq),
             delivery_count: stretch.returned.delivery_count,
             acquired_count: stretch.returned.acquired_count,
         }
@@ -297,10 +307,10 @@ impl Level {
                 segment.parts_in_turn(handed_out.clone(), parts);
             }
         };
-        if self.requeued.is_empty() {
+        if self.requeued.is_empty() && self.aside.count == 0 {
             collect(clipped);
         } else {
-            self.requeued.outside(clipped).for_each(collect);
+            self.requeued.outside(clipped).for_each(|part| self.aside.seqs.outside(part).for_each(&mut collect));
         }
     }
 
@@ -339,6 +349,7 @@ impl Level {
         let Some((index, segment)) = self.spans.find(part.start) else { return };
         let totals = segment.totals(part.clone());
         self.ready -= totals;
+        self.forget_aside(part.clone());
         self.remove(index, part, totals);
     }
 
@@ -353,6 +364,7 @@ impl Level {
             }
         }
         self.requeued.clear();
+        self.forget_aside(0..u64::MAX);
         self.cursor = self.next_seq;
         self.ready = Totals::default();
         if self.spans.has_on_disk() {
@@ -364,7 +376,9 @@ impl Level {
 
     /// Takes the newest message back, if it is still ready; whether it was.
     pub(crate) fn withdraw_newest(&mut self) -> bool {
-        let newest = self.next_seq.saturating_sub(1).max(self.cursor)..self.next_seq;
+        let seq = self.next_seq.saturating_sub(1);
+        let first = if self.aside.seqs.contains(seq) { seq } else { seq.max(self.cursor) };
+        let newest = first..self.next_seq;
         let is_live = self.spans.last().is_some_and(|last| last.live_parts(newest.clone()).next().is_some());
         if is_live {
             self.discard(newest);
@@ -377,10 +391,14 @@ impl Level {
         let Some(segment) = self.spans.get(self.spans.index_of(seq)).and_then(Span::segment) else { return Vec::new() };
         let mut parts = Vec::new();
         self.ready_ranges(segment.seqs()).for_each(|ready| segment.parts_in_turn(ready, &mut parts));
+        if self.aside.count > 0 {
+            self.aside.seqs.within(segment.seqs()).for_each(|aside| segment.parts_in_turn(aside, &mut parts));
+            parts.sort_unstable_by_key(|part| part.start);
+        }
         parts
     }
 
-    /// What of `seqs` is ready, if it is neither settled nor waiting.
+    /// What of `seqs` is ready and was not set aside, if it is neither settled nor waiting.
     fn ready_ranges(&self, seqs: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
         let behind_cursor = seqs.start.max(self.cursor)..seqs.end;
         self.requeued.within(seqs).chain(Some(behind_cursor)).filter(|range| !range.is_empty())
@@ -402,6 +420,7 @@ impl Level {
     pub(crate) fn forget_ready(&mut self) {
         self.missing += self.ready.count + self.waiting.on_disk.count;
         self.ready = Totals::default();
+        self.forget_aside(0..u64::MAX);
         self.forget_on_disk();
     }
 

@@ -6,6 +6,8 @@
 
 mod consumers;
 mod delivery;
+mod group_key;
+mod groups;
 mod level;
 mod outlet;
 mod paging;
@@ -27,6 +29,7 @@ mod totals;
 mod window;
 
 pub use delivery::{DeliveryRun, Got};
+pub use group_key::{GroupKey, GroupProperty};
 pub use outlet::{CancelReason, Deliveries, Outlet};
 pub use position::{Position, Run, Runs};
 pub use retry::{Backoff, DelayedRetry, DelayedReturns};

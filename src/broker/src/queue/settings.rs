@@ -115,6 +115,9 @@ pub struct Sizing {
     pub load_bytes: usize,
     /// Batches up to this size are shared rather than copied however little of them the queue takes.
     pub share_bytes: usize,
+    /// Messages that a queue sets aside because their group is with somebody else, before it stops looking further ahead.
+    /// Each takes some 100 bytes.
+    pub set_aside_max: u64,
     /// Loads that one command may cause before the rest waits for a tick of its own.
     pub loads_per_step: u32,
 }
@@ -127,6 +130,7 @@ impl Default for Sizing {
             transient_bytes: usize::MAX,
             load_bytes: 512 * 1024,
             share_bytes: 1024,
+            set_aside_max: 65_536,
             loads_per_step: 32,
         }
     }

@@ -12,6 +12,7 @@
 
 mod command;
 mod due;
+mod groups;
 mod publish;
 mod serve;
 mod settle;
@@ -26,6 +27,7 @@ use leveret_store::{LogId, LogState};
 use super::{
     Kind, Settings, Sizing,
     consumers::{Consumers, Share},
+    groups::Groups,
     level::{Level, LogWriter},
     totals::Totals,
 };
@@ -78,6 +80,8 @@ pub struct State {
     /// By priority; made when first needed.
     levels: Vec<Level>,
     consumers: Consumers,
+    /// Where messages belong to groups.
+    groups: Option<Box<Groups>>,
     /// A get that waits for its message to be read; whether it counts as acknowledged.
     waiting_get: Option<bool>,
     /// What the last [`Action::Load`] asked for.
@@ -110,6 +114,7 @@ impl State {
             memory_share: usize::MAX,
             levels: Vec::new(),
             consumers: Consumers::new(nature.single_active_consumer),
+            groups: None,
             waiting_get: None,
             loading: None,
             loads_left: 0,
@@ -249,7 +254,7 @@ impl State {
             Command::Publish(arrivals) => self.publish(now_ms, &arrivals, actions),
             Command::Purge => self.purge(actions),
             Command::Relieve => self.relieve(),
-            Command::Resume => self.consumers.resume(),
+            Command::Resume => self.resume(),
             Command::Settle { consumer, runs, outcome } => self.settle(now_ms, consumer, &runs, outcome, actions),
             Command::Tick => self.tick(now_ms, actions),
             Command::Touch => self.unused_since_ms = Some(now_ms),
@@ -261,12 +266,22 @@ impl State {
         self.end_waits(now_ms);
         self.answer_get(now_ms, actions);
         self.serve(now_ms, actions);
-        self.shorten(now_ms, actions);
+        if self.shorten(now_ms, actions) && self.groups.is_some() {
+            // There is room to look further ahead.
+            self.serve(now_ms, actions);
+        }
         self.load_next(now_ms, actions);
         self.announce(now_ms, actions);
         let missing = self.levels.iter_mut().map(Level::take_missing).sum();
         if missing > 0 {
             actions.push(Action::Missing(missing));
+        }
+    }
+
+    fn resume(&mut self) {
+        self.consumers.resume();
+        if let Some(groups) = &mut self.groups {
+            groups.open_lines();
         }
     }
 
@@ -285,6 +300,7 @@ impl State {
 
     fn purge(&mut self, actions: &mut Vec<Action>) {
         let purged = self.levels.iter_mut().map(Level::purge).sum();
+        self.note_groups();
         actions.push(Action::Purged(purged));
     }
 
@@ -326,6 +342,9 @@ impl State {
             // Nearly always there is one, and room for four would be most of what an idle queue takes.
             self.levels.reserve_exact(1);
             self.levels.push(Level::new(next));
+            if self.groups.is_some() {
+                self.levels.last_mut().into_iter().for_each(Level::take_notes);
+            }
             self.size();
         }
         &mut self.levels[usize::from(number)]

@@ -1,6 +1,8 @@
 //! Tests of the queue's state: rule by rule, and against a model.
 
 mod consuming;
+mod grouping;
+mod groups;
 mod limits;
 mod model;
 mod paging;

@@ -166,7 +166,7 @@ impl VHost {
             max_priority: fixed.max_priority,
             single_active_consumer: fixed.single_active_consumer,
         };
-        let state = State::new(nature, settings, turn.broker.sizing());
+        let state = State::new(nature, settings, turn.broker.sizing()).with_groups(fixed.group_key);
         Ok(Queue::new(Blueprint::of(&self.name, declare, nature), state, Arc::clone(turn.broker.memory())))
     }
 
@@ -187,7 +187,7 @@ impl VHost {
             single_active_consumer: fixed.single_active_consumer,
         };
         let settings = self.effective_settings(turn, declare.name, fixed.kind, declare.arguments);
-        let state = State::recover(nature, settings, turn.broker.sizing(), logs);
+        let state = State::recover(nature, settings, turn.broker.sizing(), logs).with_groups(fixed.group_key);
         let memory = Arc::clone(turn.broker.memory());
         let queue = Arc::new(Queue::new(Blueprint::of(&self.name, declare, nature), state, memory));
         self.topology.write().add_queue(Arc::clone(&queue.name), Arc::clone(&queue));

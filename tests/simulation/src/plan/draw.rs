@@ -23,6 +23,7 @@ pub(super) fn draw_sizing(features: &Features, rng: &mut StdRng) -> Sizing {
         transient_bytes: if rng.random() { rng.random_range(0..600) } else { usize::MAX },
         load_bytes: rng.random_range(1..600),
         share_bytes: rng.random_range(0..600),
+        set_aside_max: 1 << 16,
         loads_per_step: 1000,
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use leveret_store::StoredChunk;
 
-use super::{FIRST_EPOCH, Level, Span};
+use super::{FIRST_EPOCH, Level, Noted, Span};
 use crate::queue::{
     segment::Segment,
     state::{DeadLetterReason, DueChunk},
@@ -230,6 +230,9 @@ impl Level {
         let (first_seq, is_empty) = (segment.first_seq, segment.live.count == 0);
         self.on_disk -= segment.ready();
         self.waiting.take_in(&segment);
+        if self.notes.is_some() {
+            segment.waiting_in(segment.seqs()).for_each(|(seq, _)| self.note(Noted::FoundWaiting(seq)));
+        }
         self.memory_bytes += segment.memory_bytes();
         self.resident_bytes += segment.memory_bytes();
         self.hint.merge(segment.floor);
@@ -314,6 +317,7 @@ impl Level {
         }
         assert_eq!((ready, unacked), (self.ready, self.unacked));
         self.waiting.check(self.spans.segments());
+        self.check_aside();
         assert_eq!((resident, without), (self.resident_bytes, self.segments_without_data));
         assert_eq!((memory, transient), (self.memory_bytes, self.transient_bytes));
         assert_eq!((unwritten, first_unwritten), (self.unwritten.count(), self.unwritten.first_seq()));

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use leveret_store::LogState;
 
-use super::Level;
+use super::{Level, Noted};
 use crate::queue::{segment::Segment, totals::Totals};
 
 /// The messages of a level that wait.
@@ -84,6 +84,7 @@ impl Level {
         self.hint.merge(segment.expiry);
         self.unacked -= totals;
         self.waiting.add(seq, until_ms, totals, segment.persistent);
+        self.note(Noted::Waits(seq));
         self.note_change(index);
     }
 
@@ -125,6 +126,7 @@ impl Level {
         let (totals, persistent) = (segment.totals(seq..seq + 1), segment.persistent);
         let until_ms = segment.end_wait(seq, totals)?;
         self.waiting.remove(seq, until_ms, totals, persistent);
+        self.note(Noted::WaitEnded(seq));
         self.unacked += totals;
         self.note_change(index);
         Some(())

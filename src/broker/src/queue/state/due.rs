@@ -70,6 +70,7 @@ impl State {
         let from_seq = asked.map_or(first_seq, |(_, from_seq)| from_seq);
         let resident_bytes_max = self.sizing.resident_bytes;
         self.level_mut(number).load(from_seq, chunks, resident_bytes_max);
+        self.note_groups();
         self.bury_condemned(usize::from(number), actions);
     }
 
@@ -77,6 +78,7 @@ impl State {
         self.loading = None;
         let resident_bytes_max = self.sizing.resident_bytes;
         self.level_mut(number).load_due(found, next_due_ms, resident_bytes_max);
+        self.note_groups();
     }
 
     /// Asks for one thing from the store, the most urgent: what comes after it is asked for when it is there.
@@ -163,7 +165,10 @@ impl State {
         if !shortens && self.waiting_get.is_none() && !self.consumers.anyone_waits() {
             return None;
         }
-        match self.front()? {
+        if self.groups.is_some() && !shortens {
+            return self.wanted_in_groups();
+        }
+        match self.first_to_drop()? {
             (number, Head::Absent(from_seq)) => Some((u8::try_from(number).unwrap_or(u8::MAX), from_seq)),
             _ => None,
         }

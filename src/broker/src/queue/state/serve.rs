@@ -16,8 +16,17 @@ impl State {
     /// Answers a get as soon as that is possible.
     pub(super) fn answer_get(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
         let Some(no_ack) = self.waiting_get.filter(|_| !self.has_to_read_first(now_ms)) else { return };
-        let got = match self.front() {
-            Some((_, Head::Absent(_))) => return,
+        let got = if self.groups.is_some() { self.get_of_groups(no_ack) } else { self.get_front(no_ack) };
+        if let Some(got) = got {
+            self.waiting_get = None;
+            actions.push(Action::Got(got));
+        }
+    }
+
+    /// Takes what comes next; `None` where that has to be read first.
+    fn get_front(&mut self, no_ack: bool) -> Option<Option<Got>> {
+        Some(match self.front() {
+            Some((_, Head::Absent(_))) => return None,
             Some((number, Head::Ready(stretch))) => {
                 let level = &mut self.levels[number];
                 let run = level.run(&stretch, 0, 1);
@@ -29,13 +38,14 @@ impl State {
                 Some(Got { run, remaining })
             }
             _ => None,
-        };
-        self.waiting_get = None;
-        actions.push(Action::Got(got));
+        })
     }
 
     /// Pairs ready messages with consumers that have room.
     pub(super) fn serve(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+        if self.groups.is_some() {
+            return self.serve_groups(now_ms, actions);
+        }
         while !self.has_to_read_first(now_ms)
             && self.consumers.anyone_waits()
             && let Some((number, Head::Ready(stretch))) = self.front()
@@ -60,17 +70,17 @@ impl State {
         self.consumers.deliver(actions);
     }
 
-    /// Drops from the front until the queue is no longer than it may be.
-    pub(super) fn shorten(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+    /// Drops from the front until the queue is no longer than it may be; whether it had to.
+    pub(super) fn shorten(&mut self, now_ms: u64, actions: &mut Vec<Action>) -> bool {
         // What is over and has yet to be read leaves by itself, and must not push out something that is not.
         let is_expiry_done = !self.has_condemned() && !self.is_overdue_on_disk(now_ms);
-        if self.settings.overflow != Overflow::DropHead || !is_expiry_done {
-            return;
+        if self.settings.overflow != Overflow::DropHead || !is_expiry_done || !self.is_too_long() {
+            return false;
         }
         let keeps_runs = self.settings.dead_letter_exchange.is_some();
         let mut runs = Vec::new();
         while self.is_too_long()
-            && let Some((number, Head::Ready(stretch))) = self.front()
+            && let Some((number, Head::Ready(stretch))) = self.first_to_drop()
         {
             let surplus = self.surplus(|index| stretch.body_len(index), stretch.count);
             let level = &mut self.levels[number];
@@ -83,11 +93,12 @@ impl State {
             let reason = DeadLetterReason::MaxLen;
             actions.push(Action::DeadLetter { reason, runs });
         }
+        true
     }
 
     /// Whether something in memory may be over that waits, for the order of dead letters, until others are read: it could
     /// be at the front. Or something on disk may have waited long enough, and belong there.
-    fn has_to_read_first(&self, now_ms: u64) -> bool {
+    pub(super) fn has_to_read_first(&self, now_ms: u64) -> bool {
         self.has_condemned()
             || self.overdue.is_some() && self.settings.dead_letter_exchange.is_some()
             || self.levels.iter().any(|level| level.may_miss_a_retry(now_ms))
@@ -106,6 +117,20 @@ impl State {
     pub(super) fn front(&mut self) -> Option<(usize, Head)> {
         while let Some(number) = self.top_level() {
             match self.levels[number].head() {
+                Head::Nothing => self.levels[number].forget_ready(),
+                head => return Some((number, head)),
+            }
+        }
+        None
+    }
+
+    /// The oldest ready message of the highest level, also where another comes next because its group is with somebody.
+    pub(super) fn first_to_drop(&mut self) -> Option<(usize, Head)> {
+        if self.groups.is_none() {
+            return self.front();
+        }
+        while let Some(number) = self.top_level() {
+            match self.levels[number].oldest() {
                 Head::Nothing => self.levels[number].forget_ready(),
                 head => return Some((number, head)),
             }

@@ -35,8 +35,12 @@ impl State {
         }
         self.parts = parts;
         letters.emit(actions);
+        self.note_groups();
         if let Some(consumer) = consumer {
             self.consumers.settled(consumer, settled);
+            if let Some(groups) = &mut self.groups {
+                groups.open_line(consumer);
+            }
         }
     }
 
@@ -51,18 +55,26 @@ impl State {
 
     fn settle_part(&mut self, now_ms: u64, number: usize, part: Range<u64>, outcome: Outcome, letters: &mut Letters) {
         match outcome {
-            Outcome::Ack => self.levels[number].settle(part),
+            Outcome::Ack => {
+                self.release(number, part.clone());
+                self.levels[number].settle(part);
+            }
             Outcome::Reject => self.bury(number, part, DeadLetterReason::Rejected, letters),
-            Outcome::Undelivered => self.levels[number].requeue(part),
+            Outcome::Undelivered => self.requeue(number, part),
             Outcome::Requeue { count_attempt } => {
                 let counts_all = self.settings.counts_returns(self.nature.kind);
                 if count_attempt || counts_all {
                     part.for_each(|seq| self.put_back(now_ms, number, seq, count_attempt, counts_all, letters));
                 } else {
-                    self.levels[number].requeue(part);
+                    self.requeue(number, part);
                 }
             }
         }
+    }
+
+    fn requeue(&mut self, number: usize, part: Range<u64>) {
+        self.release(number, part.clone());
+        self.levels[number].requeue(part);
     }
 
     /// An unacked message came back: it is given up, or waits, or is ready again.
@@ -83,12 +95,13 @@ impl State {
         }
         match self.settings.delayed_retry.as_ref().and_then(|retry| retry.delay_ms(has_failed, returned)) {
             Some(delay_ms) => level.wait(seq, now_ms.saturating_add(delay_ms)),
-            None => level.requeue(seq..seq + 1),
+            None => self.requeue(number, seq..seq + 1),
         }
     }
 
     /// Unacked messages go to the dead-letter exchange, if there is one: now, or when they have been read.
     fn bury(&mut self, number: usize, part: Range<u64>, reason: DeadLetterReason, letters: &mut Letters) {
+        self.release(number, part.clone());
         let level = &mut self.levels[number];
         let is_wanted = self.settings.dead_letter_exchange.is_some();
         if is_wanted && (level.has_condemned() || !level.has_data(part.start)) {

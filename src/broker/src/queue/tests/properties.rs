@@ -245,6 +245,7 @@ impl Duel {
                 priority: *priority,
                 expiration_ms: *expiration_ms,
                 body_len: *body_len,
+                group: None,
             }
         };
         messages.iter().map(number).collect()

@@ -2,14 +2,15 @@
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
+use leveret_amqp::{FieldTable, OwnedProperties};
 use leveret_store::{LogId, RecordsBuilder};
 
 use super::store::{Cut, FakeStore};
 use crate::{
     message::{NewRecord, RecordView, append_record},
     queue::{
-        Action, Admission, Arrivals, Command, ConsumerId, DeadLetterReason, DeliveryRun, Nature, NewConsumerState,
-        Outcome, Position, Refusal, Run, Settings, Sizing, State, Window, level::Level,
+        Action, Admission, Arrivals, Command, ConsumerId, DeadLetterReason, DeliveryRun, GroupKey, Nature,
+        NewConsumerState, Outcome, Position, Refusal, Run, Settings, Sizing, State, Window, level::Level,
     },
 };
 
@@ -24,11 +25,12 @@ pub(super) struct Message {
     pub(super) priority: u8,
     pub(super) expiration_ms: Option<u64>,
     pub(super) body_len: usize,
+    pub(super) group: Option<u8>,
 }
 
 /// A message that does nothing special.
 pub(super) fn message(id: Id) -> Message {
-    Message { id, persistent: true, priority: 0, expiration_ms: None, body_len: 8 }
+    Message { id, persistent: true, priority: 0, expiration_ms: None, body_len: 8, group: None }
 }
 
 /// A message as it came out.
@@ -71,6 +73,7 @@ pub(super) struct Rig {
     pub(super) in_flight: Option<Cut>,
     pub(super) nature: Nature,
     sizing: Sizing,
+    group_key: Option<GroupKey>,
 }
 
 /// Sizes so small that paging happens with a handful of messages.
@@ -80,8 +83,12 @@ pub(super) const TINY: Sizing = Sizing {
     transient_bytes: 300,
     load_bytes: 200,
     share_bytes: 100,
+    set_aside_max: 4,
     loads_per_step: 4,
 };
+
+/// The header that names a message's group.
+const GROUP: &str = "g";
 
 pub(super) fn durable() -> Nature {
     Nature { queue: 7, durable: true, ..Nature::default() }
@@ -102,7 +109,16 @@ impl Rig {
             in_flight: None,
             nature,
             sizing,
+            group_key: None,
         }
+    }
+
+    /// A queue whose messages belong to groups.
+    pub(super) fn grouped(nature: Nature, settings: Settings, sizing: Sizing) -> Self {
+        let mut rig = Self::new(nature, settings.clone(), sizing);
+        rig.group_key = Some(GroupKey::Header(GROUP.into()));
+        rig.state = State::new(nature, settings, sizing).with_groups(rig.group_key.clone());
+        rig
     }
 
     /// A queue with ordinary sizes.
@@ -193,7 +209,7 @@ impl Rig {
         self.store.transient.clear();
         let logs = self.store.logs.iter().map(|(log, state)| (*log, *state)).collect();
         let settings = self.state.settings().clone();
-        self.state = State::recover(self.nature, settings, self.sizing, logs);
+        self.state = State::recover(self.nature, settings, self.sizing, logs).with_groups(self.group_key.clone());
         self.wake_at_ms = u64::MAX;
         self.dirty = false;
         self.awaited_from = None;
@@ -204,6 +220,7 @@ impl Rig {
         for level in self.state.levels() {
             level.check();
         }
+        self.state.check_groups();
         assert_eq!(self.awaited_from, self.state.levels().iter().filter_map(Level::awaited_from).min());
         assert!(self.dirty || self.awaited_from.is_none(), "what is awaited will be collected");
     }
@@ -293,6 +310,8 @@ pub(super) fn records(messages: &[Message], now_ms: u64) -> leveret_store::Recor
     for message in messages {
         let mut body = message.id.to_le_bytes().to_vec();
         body.resize(message.body_len.max(8), 0);
+        let headers = message.group.map(|group| FieldTable::new().with(GROUP, group));
+        let properties = OwnedProperties { headers, ..OwnedProperties::default() };
         let record = NewRecord {
             persistent: message.persistent,
             dead_lettered: false,
@@ -300,7 +319,7 @@ pub(super) fn records(messages: &[Message], now_ms: u64) -> leveret_store::Recor
             timestamp_ms: now_ms,
             expiration_ms: message.expiration_ms,
             exchange_and_key: b"\0\x01k",
-            properties_raw: &[0, 0],
+            properties_raw: &properties.to_raw(),
             body: &body,
         };
         append_record(builder.buffer(), &record);

@@ -113,6 +113,7 @@ pub(super) fn sizing() -> impl Strategy<Value = Sizing> {
             transient_bytes,
             load_bytes,
             share_bytes,
+            set_aside_max: 1 << 16,
             loads_per_step,
         },
     )

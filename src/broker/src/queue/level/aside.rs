@@ -1,0 +1,179 @@
+//! Ready messages that were passed over because their group is with somebody else: they are ready in every respect, but
+//! for those behind them to be delivered first.
+
+use std::ops::Range;
+
+use super::{Head, Level, Span};
+use crate::queue::{DeliveryRun, ranges::Ranges, segment::Stretch};
+
+/// Something that whoever sets messages aside has to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Noted {
+    /// A message waits, which was unacked.
+    Waits(u64),
+    /// A message that waits was read from the store.
+    FoundWaiting(u64),
+    /// A message waits no more.
+    WaitEnded(u64),
+    /// A message that was set aside is gone.
+    AsideGone(u64),
+}
+
+/// The messages of a level that were set aside, all of them below the cursor and none requeued.
+#[derive(Debug, Default)]
+pub(crate) struct Aside {
+    pub(super) seqs: Ranges,
+    /// Of these, those that were never delivered.
+    fresh: Ranges,
+    pub(crate) count: u64,
+}
+
+impl Aside {
+    /// Whether a message was passed over before it could be delivered for the first time.
+    pub(super) fn is_fresh(&self, seq: u64) -> bool {
+        !self.fresh.is_empty() && self.fresh.contains(seq)
+    }
+
+    fn remove(&mut self, range: Range<u64>) {
+        self.count -= self.seqs.within(range.clone()).map(|part| part.end - part.start).sum::<u64>();
+        self.seqs.remove(range.clone());
+        self.fresh.remove(range);
+    }
+}
+
+impl Level {
+    /// Has changes noted, for whoever sets messages aside.
+    pub(crate) fn take_notes(&mut self) {
+        self.notes.get_or_insert_default();
+    }
+
+    /// What was noted since the last call.
+    pub(crate) fn noted(&mut self) -> Vec<Noted> {
+        self.notes.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    pub(super) fn note(&mut self, noted: Noted) {
+        if let Some(notes) = &mut self.notes {
+            notes.push(noted);
+        }
+    }
+
+    /// Ready messages that were not set aside.
+    pub(crate) fn in_turn_count(&self) -> u64 {
+        self.ready.count.saturating_sub(self.aside.count)
+    }
+
+    /// Whether what comes next was requeued, and lies before what was never handed out.
+    pub(crate) fn has_requeued(&self) -> bool {
+        !self.requeued.is_empty()
+    }
+
+    /// Passes over the message that comes next.
+    pub(crate) fn set_aside(&mut self, seq: u64) {
+        self.pass_until(seq + 1);
+        self.aside.seqs.insert(seq..seq + 1);
+        self.aside.count += 1;
+        if seq >= self.delivered_until {
+            self.aside.fresh.insert(seq..seq + 1);
+        }
+    }
+
+    /// A message that was set aside.
+    pub(crate) fn aside_at(&mut self, seq: u64) -> Head {
+        if !self.aside.seqs.contains(seq) {
+            return Head::Nothing;
+        }
+        match self.spans.get(self.spans.index_of(seq)) {
+            Some(span) if !span.seqs().contains(&seq) => Head::Nothing,
+            None => Head::Nothing,
+            Some(Span::OnDisk(_)) => Head::Absent(seq),
+            Some(Span::Resident(segment)) => match segment.stretch(seq, seq + 1) {
+                Some(stretch) => Head::Ready(stretch),
+                None => Head::Absent(segment.key),
+            },
+        }
+    }
+
+    /// A message that was set aside becomes unacked.
+    pub(crate) fn hand_out_aside(&mut self, seq: u64) {
+        let Some((_, segment)) = self.spans.find(seq) else { return };
+        let totals = segment.totals(seq..seq + 1);
+        segment.unacked += totals;
+        let remembered = segment.persistent && segment.written_epoch > 0;
+        self.ready -= totals;
+        self.unacked += totals;
+        self.aside.remove(seq..seq + 1);
+        if self.delivered_until <= seq {
+            self.delivered_until = seq + 1;
+            self.writing.touched |= remembered;
+        }
+    }
+
+    /// A message that was set aside turned out not to be there.
+    pub(crate) fn lose_aside(&mut self, seq: u64) {
+        self.aside.remove(seq..seq + 1);
+        self.note(Noted::AsideGone(seq));
+    }
+
+    /// What was set aside of `part` is gone.
+    pub(super) fn forget_aside(&mut self, part: Range<u64>) {
+        if self.aside.count == 0 {
+            return;
+        }
+        let gone: Vec<u64> = self.aside.seqs.within(part.clone()).flatten().collect();
+        self.aside.remove(part);
+        gone.into_iter().for_each(|seq| self.note(Noted::AsideGone(seq)));
+    }
+
+    /// The ready message that came first, set aside or not.
+    pub(crate) fn oldest(&mut self) -> Head {
+        let head = if self.in_turn_count() > 0 { self.head() } else { Head::Nothing };
+        let Some(first) = self.aside.seqs.first() else { return head };
+        match head.seq() {
+            Some(seq) if seq < first.start => head,
+            _ => self.aside_at(first.start),
+        }
+    }
+
+    /// The message that a stretch begins with, as it is handed to somebody.
+    pub(crate) fn run_of_one(&self, stretch: &Stretch) -> DeliveryRun {
+        self.run(stretch, 0, 1)
+    }
+
+    /// The record of an unsettled message, if it is in memory.
+    pub(crate) fn unsettled(&mut self, seq: u64) -> Option<Stretch> {
+        let (_, segment) = self.spans.find(seq)?;
+        segment.stretch(seq, seq + 1)
+    }
+}
+
+impl Head {
+    /// Where it is.
+    pub(crate) fn seq(&self) -> Option<u64> {
+        match self {
+            Self::Ready(stretch) => Some(stretch.seq),
+            Self::Absent(seq) => Some(*seq),
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// For tests.
+#[cfg(test)]
+impl Level {
+    pub(super) fn check_aside(&self) {
+        let aside: Vec<Range<u64>> = self.aside.seqs.within(0..u64::MAX).collect();
+        assert_eq!(aside.iter().map(|range| range.end - range.start).sum::<u64>(), self.aside.count);
+        assert!(aside.last().is_none_or(|last| last.end <= self.cursor));
+        assert!(aside.iter().all(|range| self.requeued.within(range.clone()).next().is_none()));
+        for seq in aside.into_iter().flatten() {
+            let span = self.spans.get(self.spans.index_of(seq)).filter(|span| span.seqs().contains(&seq));
+            let lives = match span {
+                None => false,
+                Some(Span::OnDisk(_)) => true,
+                Some(Span::Resident(segment)) => segment.next_in_turn(seq, seq + 1) == seq,
+            };
+            assert!(lives, "message {seq} was set aside and is gone");
+        }
+    }
+}
