@@ -14,6 +14,7 @@ mod consumers;
 mod dead_letter;
 mod deduplication;
 mod delayed;
+mod groups;
 mod incomplete;
 mod length;
 mod priority;
