@@ -206,7 +206,7 @@ impl Witness {
             let comes_before = *other_id < id && other.level == known.level;
             match other.fate {
                 Fate::Held(other) => {
-                    assert!(holder.is_some() && other == holder, "{id} to {holder:?}: {other:?} has {other_id}")
+                    assert!(holder.is_some() && other == holder, "{id} to {holder:?}: {other:?} has {other_id}");
                 }
                 Fate::Waiting(_) | Fate::Ready => assert!(!comes_before, "{id} was delivered before {other_id}"),
             }
