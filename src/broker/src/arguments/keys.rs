@@ -155,7 +155,11 @@ fn delayed_retry_steps(found: &FieldValue, arguments: &FieldTable) -> Result<(),
     }
 }
 
+/// A header's name, or true for the usual one.
 fn message_group_header(found: &FieldValue, _: &FieldTable) -> Result<(), String> {
+    if found.as_bool() == Some(true) {
+        return Ok(());
+    }
     value::name(found)?;
     if found.as_str() == Some("") { Err("no_header_name".into()) } else { Ok(()) }
 }

@@ -85,7 +85,8 @@ pub fn queue_arguments(arguments: &FieldTable) -> QueueArguments {
 
 fn group_key(arguments: &FieldTable) -> Option<GroupKey> {
     let text = |key| arguments.get(key).and_then(FieldValue::as_str);
-    let header = || Some(GroupKey::Header(text("x-message-group-header")?.into()));
+    let usual = || arguments.get("x-message-group-header")?.as_bool()?.then_some("x-group-id");
+    let header = || Some(GroupKey::Header(text("x-message-group-header").or_else(usual)?.into()));
     let property = || text("x-message-group-property").and_then(GroupProperty::from_name).map(GroupKey::Property);
     header().or_else(property)
 }

@@ -205,6 +205,9 @@ fn message_groups() {
     assert_eq!(term("x-message-group-header", 5), "{unacceptable_type,signedint}");
     assert_eq!(term("x-message-group-header", ""), "no_header_name");
     assert_eq!(term("x-message-group-property", "user_id"), "invalid_message_group_property");
+    let usual = FieldTable::new().with("x-message-group-header", true);
+    assert_eq!(validate(&usual).unwrap().group_key, Some(GroupKey::Header("x-group-id".into())));
+    assert_eq!(term("x-message-group-header", false), "{unacceptable_type,bool}");
     let header = FieldTable::new().with("x-message-group-header", "x-group-id");
     assert_eq!(validate(&header).unwrap().group_key, Some(GroupKey::Header("x-group-id".into())));
     let property = FieldTable::new().with("x-message-group-property", "correlation_id");
