@@ -51,8 +51,8 @@ pub(crate) struct Groups {
     ids: HashMap<Box<[u8]>, GroupId, ahash::RandomState>,
     groups: Vec<Group>,
     free_ids: Vec<GroupId>,
-    /// The messages that are unacked, waiting or set aside, and their groups.
-    members: BTreeMap<Position, GroupId>,
+    /// The messages that are unacked, waiting or set aside, and their groups. Looked up only.
+    members: HashMap<Position, GroupId, ahash::RandomState>,
     lines: BTreeMap<Line, Calls>,
     /// The first in each line that is open.
     open: BTreeMap<Place, Line>,
@@ -99,7 +99,7 @@ impl Groups {
             ids: HashMap::default(),
             groups: Vec::new(),
             free_ids: Vec::new(),
-            members: BTreeMap::new(),
+            members: HashMap::default(),
             lines: BTreeMap::new(),
             open: BTreeMap::new(),
             is_full: false,

@@ -63,6 +63,10 @@ pub struct Options {
     /// measured from end to end is then how late messages are
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "verify")]
     pub delay_ms: Option<u64>,
+    /// Have messages belong to so many groups in turn, by the header x-group-id; with --queue-argument
+    /// x-message-group-header=x-group-id queues keep each together
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub groups: Option<u32>,
     /// Publish for so many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10, conflicts_with = "messages")]
     pub time: u64,

@@ -229,7 +229,9 @@ fn streams(options: &Options, index: usize) -> Vec<Stream> {
         .into_iter()
         .map(|queue| {
             let keys = routing_keys(options, queue);
-            Stream { queue, heads: keys.iter().map(|key| Head::encode(options, key)).collect(), next: 0 }
+            let groups = || (0..options.groups.unwrap_or(1)).map(|group| options.groups.map(|_| group));
+            let heads = keys.iter().flat_map(|key| groups().map(|group| Head::encode(options, key, group)));
+            Stream { queue, heads: heads.collect(), next: 0 }
         })
         .collect()
 }
@@ -260,14 +262,21 @@ impl Bodies {
 const DELAY_UNKNOWN: i64 = 0x5d3e_a11e_0dde_1a75;
 
 impl Head {
-    fn encode(options: &Options, routing_key: &str) -> Self {
+    fn encode(options: &Options, routing_key: &str, group: Option<u32>) -> Self {
         let exchange = options.exchange();
         let publish =
             basic::Publish { exchange: &exchange, routing_key: routing_key.as_bytes(), ..basic::Publish::default() };
         let mut frames = BytesMut::new();
         Method::Basic(basic::Method::Publish(publish)).encode(CHANNEL, &mut frames);
+        let mut headers = FieldTable::new();
+        if options.delay_ms.is_some() {
+            headers.insert("x-delay", DELAY_UNKNOWN);
+        }
+        if let Some(group) = group {
+            headers.insert("x-group-id", group);
+        }
         let properties = OwnedProperties {
-            headers: options.delay_ms.map(|_| FieldTable::new().with("x-delay", DELAY_UNKNOWN)),
+            headers: Some(headers).filter(|headers| headers.iter().len() > 0),
             delivery_mode: Some(if options.persistent { 2 } else { 1 }),
             ..OwnedProperties::default()
         };

@@ -144,12 +144,12 @@ impl State {
     }
 
     fn head_in_turn(&mut self, is_full: bool) -> Option<(u8, Head)> {
-        for (number, level) in (0..=u8::MAX).zip(&mut self.levels).rev() {
+        for (number, level) in self.levels.iter_mut().enumerate().rev() {
             while level.in_turn_count() > 0 {
                 match level.head() {
                     Head::Nothing => level.forget_ready(),
                     _ if is_full && !level.has_requeued() => break,
-                    head => return Some((number, head)),
+                    head => return Some((u8::try_from(number).unwrap_or(u8::MAX), head)),
                 }
             }
         }
