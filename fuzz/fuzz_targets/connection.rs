@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::BytesMut;
-use leveret::{config::Config, server::Server};
+use leveret::{config::Config, plugins::Plugins, server::Server};
 use leveret_amqp::{FRAME_END, FieldTable, FrameKind, Method, PROTOCOL_HEADER, connection, encode_frame_start};
 use leveret_broker::{Broker, VHostMetadata, access::Permissions};
 use libfuzzer_sys::fuzz_target;
@@ -80,7 +80,7 @@ fn run(started: Sender<(SocketAddr, Arc<Broker>)>) {
     (config.disk_free_limit_bytes, config.memory_high_watermark) = (0, 0.0);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let server = Server::start(config).await.expect("a server");
+        let server = Server::start(config, Plugins::compiled_in()).await.expect("a server");
         started.send((server.amqp_address(), Arc::clone(server.broker()))).expect("the fuzzer");
         std::future::pending::<()>().await;
     });
