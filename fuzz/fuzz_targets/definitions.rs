@@ -11,7 +11,7 @@ use axum::{
     http::{Method, Request, StatusCode},
 };
 use http_body_util::BodyExt;
-use leveret_broker::{Broker, BrokerConfig, VHostMetadata, exchange::ExchangeTypes};
+use leveret_broker::{Broker, BrokerConfig, VHostMetadata};
 use leveret_management::{Clients, Door, router};
 use leveret_store::{Options, Store, SyncMode};
 use libfuzzer_sys::fuzz_target;
@@ -48,7 +48,7 @@ impl Rig {
             loopback_users: Vec::new(),
             message_memory_bytes: usize::MAX,
         };
-        let broker = Broker::open(store, &config, ExchangeTypes::default()).expect("a broker");
+        let broker = Broker::open(store, &config, Arc::default()).expect("a broker");
         let api = router(Arc::clone(&broker), Arc::new(Nobody), Door::Local, &[]);
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         Self { broker, api, runtime, uses: 0, _folder: folder }

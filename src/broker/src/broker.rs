@@ -22,6 +22,7 @@ use crate::{
     exchange::ExchangeTypes,
     limits::Limits,
     memory::MessageMemory,
+    plugin::Registry,
     policy::Policies,
     queue::Sizing,
     recovery::{self, OpenError},
@@ -50,7 +51,7 @@ pub struct Broker {
     policies: Policies,
     limits: Limits,
     memory: Arc<MessageMemory>,
-    exchange_types: ExchangeTypes,
+    registry: Arc<Registry>,
     totals: Totals,
     sizing: Sizing,
     timers: Arc<Timers>,
@@ -60,12 +61,12 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Opens the broker over a store and recovers what it holds. An empty store gets vhost `/` and the default user.
+    /// Opens the broker over a store, with what plugins have registered, and recovers what it holds. An empty store gets vhost `/` and the default user.
     ///
     /// # Errors
     /// Where the catalogue or a queue's log cannot be read, or a thread cannot be started.
-    pub fn open(store: Store, config: &BrokerConfig, exchange_types: ExchangeTypes) -> Result<Arc<Self>, OpenError> {
-        let broker = Self::open_by_hand(store, config, exchange_types, Sizing::default(), clock::now_ms())?;
+    pub fn open(store: Store, config: &BrokerConfig, registry: Arc<Registry>) -> Result<Arc<Self>, OpenError> {
+        let broker = Self::open_by_hand(store, config, registry, Sizing::default(), clock::now_ms())?;
         let weak = Arc::downgrade(&broker);
         *broker.timers_thread.lock() = Some(spawn_timers(Arc::clone(&broker.timers), weak)?);
         Ok(broker)
@@ -79,7 +80,7 @@ impl Broker {
     pub fn open_by_hand(
         store: Store,
         config: &BrokerConfig,
-        exchange_types: ExchangeTypes,
+        registry: Arc<Registry>,
         sizing: Sizing,
         now_ms: u64,
     ) -> Result<Arc<Self>, OpenError> {
@@ -89,7 +90,7 @@ impl Broker {
             limits: Limits::default(),
             memory: Arc::new(MessageMemory::new(config.message_memory_bytes)),
             vhosts: DashMap::new(),
-            exchange_types,
+            registry,
             totals: Totals::default(),
             sizing,
             timers: Arc::default(),
@@ -147,7 +148,7 @@ impl Broker {
         let mut added = false;
         self.vhosts.entry(name.into()).or_insert_with(|| {
             added = true;
-            Arc::new(VHost::new(name, metadata, &self.exchange_types))
+            Arc::new(VHost::new(name, metadata, self.exchange_types()))
         });
         added
     }
@@ -178,7 +179,7 @@ impl Broker {
     /// The exchange types that can be declared.
     #[must_use]
     pub fn exchange_types(&self) -> &ExchangeTypes {
-        &self.exchange_types
+        self.registry.exchange_types()
     }
 
     /// A number that no other connection, channel or consumer of this run has.

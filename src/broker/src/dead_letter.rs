@@ -243,10 +243,7 @@ mod tests {
     use leveret_store::{SyncMode, simulation};
 
     use super::*;
-    use crate::{
-        Broker, BrokerConfig, Publisher, exchange::ExchangeTypes, publisher::Publish, queue::Sizing,
-        vhost::DeclareQueue,
-    };
+    use crate::{Broker, BrokerConfig, Publisher, publisher::Publish, queue::Sizing, vhost::DeclareQueue};
 
     fn publish(broker: &Broker, vhost: &Arc<VHost>, now_ms: u64, body: &[u8]) {
         let mut turn = broker.turn_at(now_ms);
@@ -274,7 +271,7 @@ mod tests {
             loopback_users: Vec::new(),
             message_memory_bytes: usize::MAX,
         };
-        let broker = Broker::open_by_hand(store, &config, ExchangeTypes::default(), Sizing::default(), 0).unwrap();
+        let broker = Broker::open_by_hand(store, &config, Arc::default(), Sizing::default(), 0).unwrap();
         let vhost = broker.vhost("/").unwrap();
         let declare = |name, arguments: &FieldTable| {
             let declare = DeclareQueue { name, durable: true, auto_delete: false, exclusive_to: None, arguments };

@@ -6,8 +6,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use leveret_broker::{
     Broker, BrokerConfig,
-    exchange::ExchangeTypes,
-    plugin::{Plugin, RegisterError},
+    plugin::{Plugin, RegisterError, Registry},
 };
 use leveret_store::{Options, Store, SyncMode};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
@@ -145,12 +144,12 @@ impl Server {
     /// Where one of these fails; what was begun is taken back.
     pub async fn start(config: Config, plugins: Plugins) -> Result<Self, ServerError> {
         let plugins = plugins.enabled(&config.plugins.enabled);
-        let registry = plugins.register()?;
+        let registry = Arc::new(plugins.register()?);
         // The address first: a second server on this machine should hear of the port, not of the store's lock.
         let (listener, amqp_address) = listen(&config.amqp.bind, "amqp.bind").await?;
         let http = listen_http(&config).await?;
         let http_address = http.as_ref().map(|(_, address)| *address);
-        let (broker, store_failed) = open_broker(&config, registry.exchange_types().clone()).await?;
+        let (broker, store_failed) = open_broker(&config, Arc::clone(&registry)).await?;
         start_plugins(&plugins, &broker)?;
         let connections = Arc::new(Connections::default());
         let shared = Arc::new(shared(&config, &broker, &connections));
@@ -261,7 +260,7 @@ fn start_plugins(plugins: &Plugins, broker: &Arc<Broker>) -> Result<(), ServerEr
 /// Opens store and broker on a thread that may block.
 async fn open_broker(
     config: &Config,
-    exchange_types: ExchangeTypes,
+    registry: Arc<Registry>,
 ) -> Result<(Arc<Broker>, oneshot::Receiver<Arc<str>>), ServerError> {
     let folder = config.data_dir.clone();
     let store = &config.store;
@@ -286,7 +285,7 @@ async fn open_broker(
             // Nobody listens any more once the server has stopped.
             let _ = sender.send(reason);
         });
-        Broker::open(store, &broker_config, exchange_types).map_err(ServerError::from)
+        Broker::open(store, &broker_config, registry).map_err(ServerError::from)
     });
     match opened.await {
         Ok(broker) => Ok((broker?, store_failed)),

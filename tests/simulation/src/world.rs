@@ -9,7 +9,6 @@ use std::{
 use leveret_amqp::{FieldTable, OwnedProperties, Properties};
 use leveret_broker::{
     Broker, BrokerConfig, Turn, VHost,
-    exchange::ExchangeTypes,
     queue::{Queue, Window},
     routing::Sender,
 };
@@ -205,7 +204,7 @@ impl Real {
         };
         let (store, steps) = simulation::open(disk, plan.sync, plan.batch_bytes)
             .map_err(|error| format!("the store does not open: {error}"))?;
-        let broker = Broker::open_by_hand(store, &config, ExchangeTypes::default(), plan.sizing, now_ms)
+        let broker = Broker::open_by_hand(store, &config, Arc::default(), plan.sizing, now_ms)
             .map_err(|error| format!("the broker does not start: {error}"))?;
         let vhost = broker.vhost(VHOST).ok_or("the vhost is missing")?;
         let connection = |_| Connection {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
-use leveret_broker::{Broker, BrokerConfig, exchange::ExchangeTypes, plugin::HttpRoute};
+use leveret_broker::{Broker, BrokerConfig, plugin::HttpRoute};
 use leveret_management::{Clients, Door, router};
 use leveret_store::{Options, Store};
 use serde_json::{Value, json};
@@ -117,7 +117,7 @@ impl Api {
             loopback_users: vec!["guest".to_owned()],
             message_memory_bytes: usize::MAX,
         };
-        let broker = Broker::open(store, &config, ExchangeTypes::default()).unwrap();
+        let broker = Broker::open(store, &config, Arc::default()).unwrap();
         let clients = Arc::new(FakeClients::default());
         let shown = Arc::clone(&clients);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

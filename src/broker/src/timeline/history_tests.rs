@@ -10,8 +10,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     Broker, BrokerConfig, Error, Publish, Publisher, Routing, VHost,
-    exchange::{Binding, Destination, ExchangeType, ExchangeTypes, Fanout, History, Router},
+    exchange::{Binding, Destination, ExchangeType, Fanout, History, Router},
     message::RecordView,
+    plugin::Registry,
     queue::Sizing,
     topology::DeclareExchange,
     vhost::DeclareQueue,
@@ -66,11 +67,11 @@ impl Rig {
             // So little that next to nothing is kept in memory.
             message_memory_bytes: 1,
         };
-        let mut types = ExchangeTypes::default();
+        let mut registry = Registry::default();
         if has_type {
-            types.register(Arc::new(Last)).unwrap();
+            registry.exchange_type(Last).unwrap();
         }
-        let broker = Broker::open_by_hand(store, &config, types, Sizing::default(), 1).unwrap();
+        let broker = Broker::open_by_hand(store, &config, Arc::new(registry), Sizing::default(), 1).unwrap();
         Self { disk, broker, steps }
     }
 

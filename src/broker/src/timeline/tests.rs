@@ -12,8 +12,9 @@ use proptest::prelude::*;
 
 use crate::{
     Broker, BrokerConfig, Error, Publish, Publisher, VHost,
-    exchange::{Binding, Destination, ExchangeType, ExchangeTypes, Fanout, Hold, Router},
+    exchange::{Binding, Destination, ExchangeType, Fanout, Hold, Router},
     message::RecordView,
+    plugin::Registry,
     queue::Sizing,
     timeline::{Timeline, Waiting},
     topology::DeclareExchange,
@@ -88,11 +89,11 @@ impl Rig {
             // So little that windows are as small as they may be.
             message_memory_bytes: 1,
         };
-        let mut types = ExchangeTypes::default();
+        let mut registry = Registry::default();
         if has_type {
-            types.register(Arc::new(Until)).unwrap();
+            registry.exchange_type(Until).unwrap();
         }
-        let broker = Broker::open_by_hand(store, &config, types, Sizing::default(), now_ms).unwrap();
+        let broker = Broker::open_by_hand(store, &config, Arc::new(registry), Sizing::default(), now_ms).unwrap();
         Self { disk, broker, steps, now_ms }
     }
 

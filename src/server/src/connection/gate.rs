@@ -70,7 +70,7 @@ pub(super) fn no_longer_welcome(broker: &Broker, vhost: &VHost, username: &str) 
 
 #[cfg(test)]
 mod tests {
-    use leveret_broker::{BrokerConfig, VHostMetadata, exchange::ExchangeTypes};
+    use leveret_broker::{BrokerConfig, VHostMetadata};
     use leveret_store::{Options, Store};
 
     use super::*;
@@ -85,7 +85,7 @@ mod tests {
             loopback_users: Vec::new(),
             message_memory_bytes: usize::MAX,
         };
-        let broker = Broker::open(store, &config, ExchangeTypes::default()).unwrap();
+        let broker = Broker::open(store, &config, Arc::default()).unwrap();
         let mut turn = broker.turn();
         broker.create_vhost(&mut turn, "v", VHostMetadata::default()).unwrap();
         let vhost = broker.vhost("v").unwrap();
