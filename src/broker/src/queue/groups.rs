@@ -63,6 +63,8 @@ pub(crate) struct Groups {
     name: Vec<u8>,
     /// Whether the message read last has a group.
     has_name: bool,
+    /// That group, if it is known.
+    read: Option<GroupId>,
 }
 
 #[derive(Debug, Default)]
@@ -106,6 +108,7 @@ impl Groups {
             is_full_for_get: false,
             name: Vec::new(),
             has_name: false,
+            read: None,
         }
     }
 
@@ -113,12 +116,13 @@ impl Groups {
     pub(crate) fn read_name(&mut self, record: &[u8]) -> bool {
         self.name.clear();
         self.has_name = self.key.put_group(record, &mut self.name);
+        self.read = if self.has_name { self.ids.get(&*self.name).copied() } else { None };
         self.has_name
     }
 
     /// Who may have the message at `position`, which is of the group read last.
     pub(crate) fn taker(&self, position: Position) -> Taker {
-        let Some(group) = self.ids.get(&*self.name).map(|id| &self.groups[*id as usize]) else { return Taker::Anybody };
+        let Some(group) = self.read.map(|id| &self.groups[id as usize]) else { return Taker::Anybody };
         match group.holder {
             _ if group.is_held_up(place(position)) => Taker::Nobody,
             None => Taker::Anybody,
@@ -248,8 +252,8 @@ impl Groups {
 
     /// The group read last, which is known from now on.
     fn enter(&mut self) -> GroupId {
-        if let Some(id) = self.ids.get(&*self.name) {
-            return *id;
+        if let Some(id) = self.read {
+            return id;
         }
         let name: Box<[u8]> = self.name.as_slice().into();
         let id = self.free_ids.pop().unwrap_or_else(|| {
@@ -258,6 +262,7 @@ impl Groups {
         });
         self.groups[id as usize].name.clone_from(&name);
         self.ids.insert(name, id);
+        self.read = Some(id);
         id
     }
 
@@ -266,35 +271,59 @@ impl Groups {
         let group = &mut self.groups[id as usize];
         let first = group.aside.first().copied().filter(|first| !group.is_held_up(*first));
         let call = first.map(|first| (group.holder, first));
-        let before = std::mem::replace(&mut group.call, call);
         let is_known = group.unacked > 0 || !group.waiting.is_empty() || !group.aside.is_empty();
+        let before = std::mem::replace(&mut group.call, call);
         if before != call {
-            if let Some((line, first)) = before {
-                self.change_line(line, |calls| _ = calls.places.remove(&first));
-            }
-            if let Some((line, first)) = call {
-                self.change_line(line, |calls| _ = calls.places.insert(first, id));
-            }
+            self.move_call(id, before, call);
         }
         if !is_known {
-            let group = std::mem::take(&mut self.groups[id as usize]);
-            self.ids.remove(&group.name);
-            self.free_ids.push(id);
+            self.forget(id);
         }
+    }
+
+    fn move_call(&mut self, id: GroupId, before: Option<(Line, Place)>, after: Option<(Line, Place)>) {
+        match (before, after) {
+            (Some((line, first)), Some((next_line, next))) if line == next_line => self.change_line(line, |calls| {
+                calls.places.remove(&first);
+                calls.places.insert(next, id);
+            }),
+            _ => {
+                if let Some((line, first)) = before {
+                    self.change_line(line, |calls| _ = calls.places.remove(&first));
+                }
+                if let Some((line, first)) = after {
+                    self.change_line(line, |calls| _ = calls.places.insert(first, id));
+                }
+            }
+        }
+    }
+
+    fn forget(&mut self, id: GroupId) {
+        let group = std::mem::take(&mut self.groups[id as usize]);
+        self.ids.remove(&group.name);
+        self.free_ids.push(id);
+        self.read = self.read.filter(|read| *read != id);
     }
 
     fn change_line(&mut self, line: Line, change: impl FnOnce(&mut Calls)) {
         let closed = || Calls { is_closed: line == Some(Holder::Get), ..Calls::default() };
         let calls = self.lines.entry(line).or_insert_with(closed);
-        if let Some((first, _)) = calls.places.first_key_value() {
-            self.open.remove(first);
-        }
+        let before = calls.first_if_open();
         change(calls);
-        match calls.places.first_key_value() {
-            None => _ = self.lines.remove(&line),
-            Some(_) if calls.is_closed => {}
-            Some((first, _)) => _ = self.open.insert(*first, line),
+        let after = calls.first_if_open();
+        if calls.places.is_empty() {
+            self.lines.remove(&line);
         }
+        if before != after {
+            before.into_iter().for_each(|first| _ = self.open.remove(&first));
+            after.into_iter().for_each(|first| _ = self.open.insert(first, line));
+        }
+    }
+}
+
+impl Calls {
+    fn first_if_open(&self) -> Option<Place> {
+        self.places.first_key_value().filter(|_| !self.is_closed).map(|(first, _)| *first)
     }
 }
 

@@ -23,7 +23,6 @@ mod writing;
 
 use std::{collections::VecDeque, ops::Range};
 
-use aside::Aside;
 pub(crate) use aside::Noted;
 pub(crate) use expiry::ExpiryPass;
 use leveret_store::{LogState, Returned};
@@ -33,6 +32,7 @@ pub(crate) use writing::LogWriter;
 
 use super::{
     DeliveryRun, Position, Sizing,
+    aside::Aside,
     ranges::Ranges,
     segment::{Arrival, Segment, Stretch},
     spans::{OnDisk, Span, Spans},
@@ -55,6 +55,7 @@ pub(crate) struct Level {
     delivered_until: u64,
     /// Below the cursor and ready again. May include settled messages.
     requeued: Ranges,
+    /// Below the cursor and ready, but passed over. None of them is requeued.
     pub(crate) aside: Aside,
     pub(crate) ready: Totals,
     pub(crate) unacked: Totals,
@@ -307,10 +308,10 @@ impl Level {
                 segment.parts_in_turn(handed_out.clone(), parts);
             }
         };
-        if self.requeued.is_empty() && self.aside.count == 0 {
+        if self.requeued.is_empty() && self.aside.count() == 0 {
             collect(clipped);
         } else {
-            self.requeued.outside(clipped).for_each(|part| self.aside.seqs.outside(part).for_each(&mut collect));
+            self.requeued.outside(clipped).for_each(|part| self.aside.outside(part).for_each(&mut collect));
         }
     }
 
@@ -377,7 +378,7 @@ impl Level {
     /// Takes the newest message back, if it is still ready; whether it was.
     pub(crate) fn withdraw_newest(&mut self) -> bool {
         let seq = self.next_seq.saturating_sub(1);
-        let first = if self.aside.seqs.contains(seq) { seq } else { seq.max(self.cursor) };
+        let first = if self.aside.contains(seq) { seq } else { seq.max(self.cursor) };
         let newest = first..self.next_seq;
         let is_live = self.spans.last().is_some_and(|last| last.live_parts(newest.clone()).next().is_some());
         if is_live {
@@ -391,8 +392,8 @@ impl Level {
         let Some(segment) = self.spans.get(self.spans.index_of(seq)).and_then(Span::segment) else { return Vec::new() };
         let mut parts = Vec::new();
         self.ready_ranges(segment.seqs()).for_each(|ready| segment.parts_in_turn(ready, &mut parts));
-        if self.aside.count > 0 {
-            self.aside.seqs.within(segment.seqs()).for_each(|aside| segment.parts_in_turn(aside, &mut parts));
+        if self.aside.count() > 0 {
+            self.aside.within(segment.seqs()).for_each(|seq| segment.parts_in_turn(seq..seq + 1, &mut parts));
             parts.sort_unstable_by_key(|part| part.start);
         }
         parts

@@ -4,6 +4,7 @@
 //! ([`Position`], [`DeliveryRun`], [`Window`], [`Settings`]). Inside, a state has [`level`]s, a level has a list of
 //! [`spans`], and a span is a [`segment`] in memory or a range on disk; [`consumers`] knows whose turn it is.
 
+mod aside;
 mod consumers;
 mod delivery;
 mod group_key;

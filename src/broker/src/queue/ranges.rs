@@ -47,30 +47,6 @@ impl Ranges {
         }
     }
 
-    pub(crate) fn contains(&self, seq: u64) -> bool {
-        self.last_starting_until(seq).is_some_and(|(_, end)| seq < end)
-    }
-
-    /// Removes `range`.
-    pub(crate) fn remove(&mut self, range: Range<u64>) {
-        if range.is_empty() {
-            return;
-        }
-        if let Some((start, end)) = self.last_starting_until(range.start).filter(|(_, end)| *end > range.start) {
-            self.ends.remove(&start);
-            if start < range.start {
-                self.ends.insert(start, range.start);
-            }
-            self.ends.insert(range.start, end);
-        }
-        while let Some((start, end)) = self.ends.range(range.clone()).next().map(|(start, end)| (*start, *end)) {
-            self.ends.remove(&start);
-            if end > range.end {
-                self.ends.insert(range.end, end);
-            }
-        }
-    }
-
     pub(crate) fn clear(&mut self) {
         self.ends.clear();
     }
@@ -127,19 +103,6 @@ mod tests {
         assert_eq!(set, ranges(&[(6, 9)]));
         set.remove_below(9);
         assert!(set.is_empty());
-    }
-
-    #[test]
-    fn a_range_can_be_cut_out() {
-        let mut set = ranges(&[(1, 5), (7, 9), (20, 30)]);
-        set.remove(2..3);
-        assert_eq!(set, ranges(&[(1, 2), (3, 5), (7, 9), (20, 30)]));
-        set.remove(4..22);
-        assert_eq!(set, ranges(&[(1, 2), (3, 4), (22, 30)]));
-        set.remove(0..2);
-        set.remove(29..40);
-        assert_eq!(set, ranges(&[(3, 4), (22, 29)]));
-        assert!(set.contains(3) && set.contains(28) && !set.contains(4) && !set.contains(29) && !set.contains(0));
     }
 
     #[test]

@@ -95,6 +95,11 @@ impl Stretch {
     pub(crate) fn body_len(&self, index: u32) -> u64 {
         body_len(self.records.record((self.first + index) as usize))
     }
+
+    /// Of the one message that it begins with.
+    pub(crate) fn totals_of_first(&self) -> Totals {
+        Totals { count: 1, bytes: self.body_len(0) }
+    }
 }
 
 impl Segment {

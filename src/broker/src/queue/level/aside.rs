@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::{Head, Level, Span};
-use crate::queue::{DeliveryRun, ranges::Ranges, segment::Stretch};
+use crate::queue::{DeliveryRun, segment::Stretch};
 
 /// Something that whoever sets messages aside has to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,28 +17,6 @@ pub(crate) enum Noted {
     WaitEnded(u64),
     /// A message that was set aside is gone.
     AsideGone(u64),
-}
-
-/// The messages of a level that were set aside, all of them below the cursor and none requeued.
-#[derive(Debug, Default)]
-pub(crate) struct Aside {
-    pub(super) seqs: Ranges,
-    /// Of these, those that were never delivered.
-    fresh: Ranges,
-    pub(crate) count: u64,
-}
-
-impl Aside {
-    /// Whether a message was passed over before it could be delivered for the first time.
-    pub(super) fn is_fresh(&self, seq: u64) -> bool {
-        !self.fresh.is_empty() && self.fresh.contains(seq)
-    }
-
-    fn remove(&mut self, range: Range<u64>) {
-        self.count -= self.seqs.within(range.clone()).map(|part| part.end - part.start).sum::<u64>();
-        self.seqs.remove(range.clone());
-        self.fresh.remove(range);
-    }
 }
 
 impl Level {
@@ -60,7 +38,12 @@ impl Level {
 
     /// Ready messages that were not set aside.
     pub(crate) fn in_turn_count(&self) -> u64 {
-        self.ready.count.saturating_sub(self.aside.count)
+        self.ready.count.saturating_sub(self.aside.count())
+    }
+
+    /// Of these, none lies before.
+    pub(crate) fn in_turn_from(&self) -> u64 {
+        self.first_ready_range().map_or(self.next_seq, |ready| ready.start)
     }
 
     /// Whether what comes next was requeued, and lies before what was never handed out.
@@ -71,16 +54,12 @@ impl Level {
     /// Passes over the message that comes next.
     pub(crate) fn set_aside(&mut self, seq: u64) {
         self.pass_until(seq + 1);
-        self.aside.seqs.insert(seq..seq + 1);
-        self.aside.count += 1;
-        if seq >= self.delivered_until {
-            self.aside.fresh.insert(seq..seq + 1);
-        }
+        self.aside.insert(seq, seq >= self.delivered_until);
     }
 
     /// A message that was set aside.
     pub(crate) fn aside_at(&mut self, seq: u64) -> Head {
-        if !self.aside.seqs.contains(seq) {
+        if !self.aside.contains(seq) {
             return Head::Nothing;
         }
         match self.spans.get(self.spans.index_of(seq)) {
@@ -94,44 +73,44 @@ impl Level {
         }
     }
 
-    /// A message that was set aside becomes unacked.
-    pub(crate) fn hand_out_aside(&mut self, seq: u64) {
+    /// A message that was set aside, the first of `stretch`, becomes unacked.
+    pub(crate) fn hand_out_aside(&mut self, stretch: &Stretch) {
+        let seq = stretch.seq;
         let Some((_, segment)) = self.spans.find(seq) else { return };
-        let totals = segment.totals(seq..seq + 1);
+        let totals = stretch.totals_of_first();
         segment.unacked += totals;
         let remembered = segment.persistent && segment.written_epoch > 0;
         self.ready -= totals;
         self.unacked += totals;
-        self.aside.remove(seq..seq + 1);
+        self.aside.remove(seq);
         if self.delivered_until <= seq {
             self.delivered_until = seq + 1;
             self.writing.touched |= remembered;
         }
     }
 
-    /// A message that was set aside turned out not to be there.
+    /// A message that was set aside is not there any more.
     pub(crate) fn lose_aside(&mut self, seq: u64) {
-        self.aside.remove(seq..seq + 1);
+        self.aside.remove(seq);
         self.note(Noted::AsideGone(seq));
     }
 
     /// What was set aside of `part` is gone.
     pub(super) fn forget_aside(&mut self, part: Range<u64>) {
-        if self.aside.count == 0 {
+        if self.aside.count() == 0 {
             return;
         }
-        let gone: Vec<u64> = self.aside.seqs.within(part.clone()).flatten().collect();
-        self.aside.remove(part);
-        gone.into_iter().for_each(|seq| self.note(Noted::AsideGone(seq)));
+        let gone: Vec<u64> = self.aside.within(part).collect();
+        gone.into_iter().for_each(|seq| self.lose_aside(seq));
     }
 
     /// The ready message that came first, set aside or not.
     pub(crate) fn oldest(&mut self) -> Head {
         let head = if self.in_turn_count() > 0 { self.head() } else { Head::Nothing };
-        let Some(first) = self.aside.seqs.first() else { return head };
+        let Some(first) = self.aside.first() else { return head };
         match head.seq() {
-            Some(seq) if seq < first.start => head,
-            _ => self.aside_at(first.start),
+            Some(seq) if seq < first => head,
+            _ => self.aside_at(first),
         }
     }
 
@@ -162,11 +141,11 @@ impl Head {
 #[cfg(test)]
 impl Level {
     pub(super) fn check_aside(&self) {
-        let aside: Vec<Range<u64>> = self.aside.seqs.within(0..u64::MAX).collect();
-        assert_eq!(aside.iter().map(|range| range.end - range.start).sum::<u64>(), self.aside.count);
-        assert!(aside.last().is_none_or(|last| last.end <= self.cursor));
-        assert!(aside.iter().all(|range| self.requeued.within(range.clone()).next().is_none()));
-        for seq in aside.into_iter().flatten() {
+        let aside: Vec<u64> = self.aside.within(0..u64::MAX).collect();
+        assert_eq!(aside.len() as u64, self.aside.count());
+        assert!(aside.last().is_none_or(|last| *last < self.cursor));
+        assert!(aside.iter().all(|seq| self.requeued.within(*seq..seq + 1).next().is_none()));
+        for seq in aside {
             let span = self.spans.get(self.spans.index_of(seq)).filter(|span| span.seqs().contains(&seq));
             let lives = match span {
                 None => false,

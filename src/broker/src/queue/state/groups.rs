@@ -1,7 +1,7 @@
 //! Serving a queue whose messages belong to groups: what comes next is offered to whom it may go to, and set aside where
 //! he has no room.
 
-use std::ops::Range;
+use std::{cmp::Ordering, ops::Range};
 
 use super::{Action, State};
 use crate::queue::{
@@ -75,7 +75,7 @@ impl State {
             let (stretch, position) = (next.stretch?, next.position);
             if next.aside.is_some() || self.may_anybody_take(position, &stretch) {
                 let run = self.levels[usize::from(position.level)].run_of_one(&stretch);
-                self.hand_out_of_group(position, next.aside.is_some(), no_ack, Holder::Get);
+                self.hand_out_of_group(position, &stretch, next.aside.is_some(), no_ack, Holder::Get);
                 return Some(Some(Got { run, remaining: self.ready().count }));
             }
             is_full = !self.set_aside(position);
@@ -125,7 +125,8 @@ impl State {
     fn next_in_groups(&mut self, for_get: bool, is_full: bool) -> Option<Next> {
         loop {
             let call = self.groups.as_ref()?.next_call(for_get);
-            let head = self.head_in_turn(is_full);
+            let is_first = call.is_some_and(|(called, _)| self.lies_before_all_in_turn(called));
+            let head = if is_first { None } else { self.head_in_turn(is_full) };
             let head = head.and_then(|(level, head)| Some((Position { level, seq: head.seq()? }, head)));
             let (position, taker) = match (call, head) {
                 (Some((called, taker)), Some((position, _))) if place(called) < place(position) => (called, taker),
@@ -140,6 +141,17 @@ impl State {
                 }
                 head => return Some(Next::new(position, head, Some(taker))),
             }
+        }
+    }
+
+    /// Whether a message that stands in line surely comes before what comes next in the queue.
+    fn lies_before_all_in_turn(&self, called: Position) -> bool {
+        let top = self.levels.iter().rposition(|level| level.in_turn_count() > 0);
+        let Some(top) = top else { return true };
+        match top.cmp(&usize::from(called.level)) {
+            Ordering::Less => true,
+            Ordering::Equal => called.seq < self.levels[top].in_turn_from(),
+            Ordering::Greater => false,
         }
     }
 
@@ -172,7 +184,7 @@ impl State {
             Taker::Nobody => None,
         };
         if let Some((id, no_ack)) = given {
-            self.hand_out_of_group(position, aside.is_some(), no_ack, Holder::Consumer(id));
+            self.hand_out_of_group(position, stretch, aside.is_some(), no_ack, Holder::Consumer(id));
             return Offer::Done;
         }
         if taker == Taker::Anybody {
@@ -191,12 +203,19 @@ impl State {
     }
 
     /// The message at `position`, whose group was the last to be read unless it was set aside, goes to somebody.
-    fn hand_out_of_group(&mut self, position: Position, is_aside: bool, no_ack: bool, holder: Holder) {
+    fn hand_out_of_group(
+        &mut self,
+        position: Position,
+        stretch: &Stretch,
+        is_aside: bool,
+        no_ack: bool,
+        holder: Holder,
+    ) {
         let level = &mut self.levels[usize::from(position.level)];
         let Some(groups) = &mut self.groups else { return };
         let holder = Some(holder).filter(|_| !no_ack);
         if is_aside {
-            level.hand_out_aside(position.seq);
+            level.hand_out_aside(stretch);
             groups.hand_out_aside(position, holder);
         } else {
             level.hand_out(position.seq, 1);
@@ -210,7 +229,7 @@ impl State {
     /// Sets the next message aside, whose group was the last to be read. What was handed out before always is: it may lie
     /// before others of its group that were set aside. False where too much was already.
     fn set_aside(&mut self, position: Position) -> bool {
-        let count: u64 = self.levels.iter().map(|level| level.aside.count).sum();
+        let count: u64 = self.levels.iter().map(|level| level.aside.count()).sum();
         let level = &mut self.levels[usize::from(position.level)];
         if count >= self.sizing.set_aside_max && !level.has_requeued() {
             return false;
@@ -237,7 +256,7 @@ impl Next {
 #[cfg(test)]
 impl State {
     pub(crate) fn aside_count(&self) -> u64 {
-        self.levels.iter().map(|level| level.aside.count).sum()
+        self.levels.iter().map(|level| level.aside.count()).sum()
     }
 
     pub(crate) fn check_groups(&self) {
@@ -246,7 +265,7 @@ impl State {
         groups.check(
             sum(&|level| level.unacked.count),
             sum(&|level| level.waiting.totals.count),
-            sum(&|level| level.aside.count),
+            sum(&|level| level.aside.count()),
         );
     }
 }
