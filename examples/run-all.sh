@@ -16,7 +16,8 @@ shift 2
 if [[ $# -eq 0 ]]; then set -- python javascript rust; fi
 
 work=${CARGO_TARGET_DIR:-target}/examples-run
-programs=(work_queue publish_subscribe routing topics headers rpc publisher_confirms dead_letter_retry)
+programs=(work_queue publish_subscribe routing topics headers rpc publisher_confirms dead_letter_retry
+    delayed_messages retry_with_back_off message_groups)
 failed=0
 
 prepare_python() {
