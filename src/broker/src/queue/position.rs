@@ -22,9 +22,6 @@ pub struct Run {
     pub count: u32,
 }
 
-/// Runs, in order. Nearly always there is one, which then needs no allocation of its own.
-pub type Runs<R> = SmallVec<[R; 1]>;
-
 impl Run {
     /// The sequence number after the last message.
     #[must_use]
@@ -32,3 +29,6 @@ impl Run {
         self.position.seq + u64::from(self.count)
     }
 }
+
+/// Runs, in order. Nearly always there is one, which then needs no allocation of its own.
+pub type Runs<R> = SmallVec<[R; 1]>;

@@ -69,9 +69,9 @@ pub(crate) struct Segment {
 /// A segment without its records, in its place in the list.
 const SEGMENT_BYTES: usize = size_of::<Segment>() + size_of::<Span>();
 
-/// A piece, and the buffer it may be the only one to use, without the records: counts of references, where the records
-/// are, and what their allocation loses.
-const PIECE_BYTES: usize = size_of::<Piece>() + 144;
+/// The buffer that a piece may be the only one to use, without the records: counts of references, where the records are,
+/// and what their allocation loses.
+const BUFFER_BYTES: usize = 144;
 
 #[derive(Debug)]
 enum Data {
@@ -198,7 +198,11 @@ impl Segment {
     /// What it takes in memory, about.
     pub(crate) fn memory_bytes(&self) -> usize {
         let of_data = match &self.data {
-            Data::Pieces(pieces) => self.bytes + pieces.len() * PIECE_BYTES,
+            Data::Pieces(pieces) => {
+                let in_segment = if pieces.spilled() { 0 } else { pieces.inline_size() };
+                let places = pieces.capacity() - in_segment;
+                self.bytes + pieces.len() * BUFFER_BYTES + places * size_of::<Piece>()
+            }
             Data::Lengths(lengths) => size_of_val(&**lengths),
         };
         SEGMENT_BYTES + of_data
