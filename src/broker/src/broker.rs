@@ -182,6 +182,12 @@ impl Broker {
         self.registry.exchange_types()
     }
 
+    /// The server's name in listings and headers, `leveret@host`.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        self.registry.node()
+    }
+
     /// A number that no other connection, channel or consumer of this run has.
     #[must_use]
     pub fn next_id(&self) -> u64 {

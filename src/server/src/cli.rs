@@ -87,7 +87,7 @@ enum Failure {
 pub fn run(cli: Cli, plugins: Plugins) -> ExitCode {
     match cli.command {
         Command::Serve(serve) => report(serve.run(plugins)),
-        Command::Ctl(options) => ctl::run(options),
+        Command::Ctl(options) => ctl::run(options, &plugins),
         Command::Perf(options) => report(perf::run(&options)),
         Command::Plugins(options) => report(plugins::run(&options, &plugins)),
     }
@@ -105,7 +105,7 @@ fn report(outcome: Result<(), impl Display>) -> ExitCode {
 
 impl Serve {
     fn run(self, plugins: Plugins) -> Result<(), Failure> {
-        let sources = Sources { plugins: Some(plugins.names()), ..self.into_sources() };
+        let sources = Sources { plugins: Some(plugins.names()), sections: plugins.sections(), ..self.into_sources() };
         let config = config::load(&sources)?;
         logging::start(&config.log);
         let runtime =
@@ -131,7 +131,7 @@ impl Serve {
             file: self.config,
             environment: Setting::from_environment(environment()),
             flags: others.chain(named).collect(),
-            plugins: None,
+            ..Sources::default()
         }
     }
 }
@@ -198,6 +198,7 @@ mod tests {
         ]);
         let config = config::load(&Sources {
             file: Some(concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/leveret.toml").into()),
+            sections: Plugins::compiled_in().sections(),
             ..sources
         })
         .unwrap();

@@ -140,7 +140,7 @@ impl Front {
     ) -> Self {
         Self {
             connections: Arc::clone(connections),
-            node: format!("leveret@{}", host_name()),
+            node: registry.node().into(),
             cluster_name: cluster_name.into(),
             amqp,
             http,
@@ -273,11 +273,6 @@ fn channel_json(info: &ChannelInfo, connection: &ConnectionInfo, node: &str) -> 
             "ack": stats.acknowledged.load(Ordering::Relaxed),
         },
     })
-}
-
-fn host_name() -> String {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    if name.trim().is_empty() { "localhost".into() } else { name.trim().into() }
 }
 
 #[cfg(test)]

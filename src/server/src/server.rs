@@ -69,7 +69,7 @@ pub enum ServerError {
         /// Why.
         reason: Arc<str>,
     },
-    /// Two plugins want the same name.
+    /// Two plugins want the same name, or one is configured wrongly.
     #[error("plugins: {0}")]
     Register(#[from] RegisterError),
     /// A plugin cannot begin.
@@ -144,7 +144,7 @@ impl Server {
     /// Where one of these fails; what was begun is taken back.
     pub async fn start(config: Config, plugins: Plugins) -> Result<Self, ServerError> {
         let plugins = plugins.enabled(&config.plugins.enabled);
-        let registry = Arc::new(plugins.register()?);
+        let registry = Arc::new(plugins.register(&config)?);
         // The address first: a second server on this machine should hear of the port, not of the store's lock.
         let (listener, amqp_address) = listen(&config.amqp.bind, "amqp.bind").await?;
         let http = listen_http(&config).await?;

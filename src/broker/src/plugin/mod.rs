@@ -2,7 +2,8 @@
 //!
 //! A plugin says what it adds before the broker opens ([`Plugin::register`]) and may begin work of its own once the
 //! broker is there ([`Plugin::start`]). Which plugins there are is one explicit list, given to whoever composes a server.
-//! What nobody registered costs nothing: the registry is only read while the server is put together.
+//! What nobody registered costs nothing: most of the registry is only read while the server is put together, and where
+//! somebody might be told of something there is a look at an empty list.
 //!
 //! Not taken: libraries loaded at run time (Rust has no stable binary interface, and a plugin could do what it likes
 //! anyway), and lists that fill themselves before `main` (what a server consists of should be seen in one place).
@@ -10,12 +11,14 @@
 mod http;
 mod json;
 mod registry;
+mod settings;
 
 use std::{error::Error, sync::Arc};
 
 pub use http::{HttpCaller, HttpError, HttpHandler, HttpMethod, HttpRequest, HttpResponse, HttpRoute};
 pub use json::{payload_to_json, properties_to_json, table_to_json};
 pub use registry::{RegisterError, Registry};
+pub use settings::{Section, Setup};
 
 use crate::Broker;
 
@@ -27,10 +30,15 @@ pub trait Plugin: Send + Sync {
     /// What it is for, in a line.
     fn description(&self) -> &'static str;
 
+    /// Its section of the configuration, where it has one; [`Registry::section`] gives what that says.
+    fn section(&self) -> Option<Section> {
+        None
+    }
+
     /// Adds what it has to a broker that is about to be opened.
     ///
     /// # Errors
-    /// Where a name is taken: that stops the start.
+    /// Where a name is taken, or its section of the configuration is wrong: that stops the start.
     fn register(&self, registry: &mut Registry) -> Result<(), RegisterError>;
 
     /// Begins what it does by itself. The broker has recovered what was stored; clients cannot connect yet.

@@ -14,7 +14,7 @@ mod setting;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +58,9 @@ pub struct Config {
     pub log: Log,
     /// What is switched on.
     pub plugins: Plugins,
+    /// The sections that are plugins' own, by name: what may be in them is theirs to say.
+    #[serde(skip)]
+    pub sections: BTreeMap<String, serde_json::Value>,
 }
 
 /// The AMQP listener, and what one peer may spend.
@@ -205,6 +208,7 @@ impl Default for Config {
             store: Store::default(),
             log: Log::default(),
             plugins: Plugins::default(),
+            sections: BTreeMap::new(),
         }
     }
 }

@@ -4,11 +4,9 @@
 //! Figment's own environment provider guesses from the text alone, and so would take the zeros off a password.
 
 use figment::{
-    Metadata, Profile, Provider,
+    Figment, Metadata, Profile, Provider,
     value::{Dict, Map, Value},
 };
-
-use super::Config;
 
 /// Environment variables start with this; `__` separates the parts of a key.
 const PREFIX: &str = "LEVERET_";
@@ -45,15 +43,22 @@ impl Setting {
         })
     }
 
-    /// The text in the type of the key's default; a text stays what cannot be read as that, and is refused later.
-    fn value(&self) -> Value {
-        let text = self.text.clone();
-        let default = Value::serialize(Config::default()).ok();
-        match default.as_ref().and_then(|default| default.find_ref(&self.key)) {
-            Some(Value::Num(..)) => number(&self.text).unwrap_or_else(|| text.into()),
-            Some(Value::Bool(..)) => self.text.parse::<bool>().map_or_else(|_| text.into(), Value::from),
-            Some(Value::Array(..)) => list(&self.text),
-            _ => text.into(),
+    /// What it sets, in the type of the key's default.
+    pub(super) fn over(&self, defaults: &Figment) -> impl Provider {
+        Typed { key: self.key.clone(), value: self.value(defaults), origin: self.origin.clone() }
+    }
+
+    /// The text in the type of the key's default; a text stays what cannot be read as that, and is refused later. A key
+    /// without a default tells nothing: then a text is what does not look like anything else.
+    fn value(&self, defaults: &Figment) -> Value {
+        let text = || Value::from(self.text.clone());
+        let flag = || self.text.parse::<bool>().ok().map(Value::from);
+        match defaults.find_value(&self.key) {
+            Ok(Value::Num(..)) => number(&self.text).unwrap_or_else(text),
+            Ok(Value::Bool(..)) => flag().unwrap_or_else(text),
+            Ok(Value::Array(..)) => list(&self.text),
+            Ok(Value::Empty(..)) => flag().or_else(|| number(&self.text)).unwrap_or_else(text),
+            _ => text(),
         }
     }
 }
@@ -76,13 +81,20 @@ fn list(text: &str) -> Value {
     Value::from(names.map(Value::from).collect::<Vec<_>>())
 }
 
-impl Provider for Setting {
+/// A setting whose value has a type.
+struct Typed {
+    key: String,
+    value: Value,
+    origin: String,
+}
+
+impl Provider for Typed {
     fn metadata(&self) -> Metadata {
         Metadata::named(self.origin.clone())
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        let nested = figment::util::nest(&self.key, self.value());
+        let nested = figment::util::nest(&self.key, self.value.clone());
         Ok(Profile::Default.collect(nested.into_dict().unwrap_or_default()))
     }
 }

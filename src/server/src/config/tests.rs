@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
 use figment::value::{Dict, Value};
+use leveret_broker::plugin::Section;
 
 use super::*;
+use crate::plugins::Plugins;
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/leveret.toml");
 
@@ -15,13 +17,18 @@ fn with_file(text: &str) -> Result<Config, ConfigError> {
 
 fn with_environment(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let owned = variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-    let plugins = Some(vec!["management", "random-exchange"]);
     load(&Sources {
         file: Some(FILE.into()),
         environment: Setting::from_environment(owned),
-        plugins,
+        plugins: Some(vec!["management", "random-exchange"]),
+        sections: sections(),
         ..Sources::default()
     })
+}
+
+/// The sections of all plugins.
+fn sections() -> Vec<Section> {
+    Plugins::compiled_in().sections()
 }
 
 /// All leaf keys, such as `amqp.bind`.
@@ -36,11 +43,15 @@ fn keys(dict: &Dict, prefix: &str) -> Vec<String> {
 #[test]
 fn the_file_states_every_key_with_its_default() {
     let text = std::fs::read_to_string(FILE).unwrap();
-    assert_eq!(with_file(&text).unwrap(), Config::default());
+    let config = load(&Sources { file: Some(FILE.into()), sections: sections(), ..Sources::default() }).unwrap();
+    let of_plugins = sections().into_iter().map(|section| (section.name.to_owned(), section.defaults));
+    let expected = Config { sections: of_plugins.collect(), ..Config::default() };
+    assert_eq!(config, expected);
     let stated: Dict = figment::Figment::from(<figment::providers::Toml as figment::providers::Format>::string(&text))
         .extract()
         .unwrap();
-    let defaults = Value::serialize(Config::default()).unwrap().into_dict().unwrap();
+    let mut defaults = Value::serialize(&expected).unwrap().into_dict().unwrap();
+    defaults.extend(expected.sections.iter().map(|(name, values)| (name.clone(), Value::serialize(values).unwrap())));
     assert_eq!(keys(&stated, ""), keys(&defaults, ""));
 }
 
@@ -69,7 +80,7 @@ fn layers_win_in_order() {
             environment.into_iter().chain([("LEVERET_AMQP__BIND".into(), "h:1".into())]),
         ),
         flags: vec![Setting::flag("--amqp-bind", "amqp.bind", "[::1]:2")],
-        plugins: None,
+        ..Sources::default()
     })
     .unwrap();
     assert_eq!(config.data_dir, PathBuf::from("from-file"));
@@ -152,4 +163,35 @@ fn a_named_file_must_exist_and_be_toml() {
     assert!(missing.unwrap_err().to_string().starts_with("configuration file /nonexistent/leveret.toml: "));
     let error = with_file("this is not toml").unwrap_err().to_string();
     assert!(error.contains("test.toml"), "{error}");
+}
+
+fn with_section(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("test.toml");
+    std::fs::write(&file, text).unwrap();
+    let defaults = serde_json::json!({"vhost": "/", "deep": {"flag": null, "count": 3}});
+    let owned = variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    let environment = Setting::from_environment(owned);
+    let sections = vec![Section { name: "sample", defaults }];
+    load(&Sources { file: Some(file), environment, sections, ..Sources::default() })
+}
+
+#[test]
+fn a_plugin_has_a_section_of_its_own() {
+    let section = |config: Config| config.sections["sample"].clone();
+    let config = with_section("data_dir = \"d\"", &[]).unwrap();
+    assert_eq!(config.data_dir, PathBuf::from("d"));
+    assert_eq!(section(config), serde_json::json!({"vhost": "/", "deep": {"flag": null, "count": 3}}));
+    let config = with_section(
+        "[sample]\nvhost = \"v\"\n[sample.deep]\nother = 1\n",
+        &[("LEVERET_SAMPLE__DEEP__FLAG", "true"), ("LEVERET_SAMPLE__DEEP__COUNT", "5")],
+    );
+    let expected = serde_json::json!({"vhost": "v", "deep": {"flag": true, "count": 5, "other": 1}});
+    assert_eq!(section(config.unwrap()), expected);
+    let config = with_section("", &[("LEVERET_SAMPLE__VHOST", "00123")]).unwrap();
+    assert_eq!(section(config)["vhost"], "00123");
+    let error = with_section("[simple]\nvhost = \"v\"\n", &[]).unwrap_err().to_string();
+    assert!(error.starts_with("simple (") && error.contains("there is no such key"), "{error}");
+    let error = with_section("[amqp]\nheartbeat = \"soon\"\n", &[]).unwrap_err().to_string();
+    assert!(error.starts_with("amqp.heartbeat = \"soon\" (") && error.contains("test.toml"), "{error}");
 }

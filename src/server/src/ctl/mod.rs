@@ -21,6 +21,7 @@ use self::{client::Client, error::Error, output::Output};
 use crate::{
     config::{self, Setting, Sources},
     management::SOCKET_NAME,
+    plugins::Plugins,
 };
 
 /// What `leveret ctl` takes.
@@ -256,8 +257,8 @@ enum Command {
 /// Does what the command line says. Failures are on standard error; the exit codes are those of `sysexits.h`, as
 /// rabbitmqctl's are.
 #[must_use]
-pub fn run(options: Options) -> ExitCode {
-    match try_run(options) {
+pub fn run(options: Options, plugins: &Plugins) -> ExitCode {
+    match try_run(options, plugins) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("Error: {error}");
@@ -266,8 +267,8 @@ pub fn run(options: Options) -> ExitCode {
     }
 }
 
-fn try_run(options: Options) -> Result<(), Error> {
-    let client = Client::new(socket(&options)?, options.timeout)?;
+fn try_run(options: Options, plugins: &Plugins) -> Result<(), Error> {
+    let client = Client::new(socket(&options, plugins)?, options.timeout)?;
     let output = Output {
         is_json: options.format == Some(Format::Json),
         has_remarks: !(options.quiet || options.silent || options.format == Some(Format::Json)),
@@ -276,20 +277,21 @@ fn try_run(options: Options) -> Result<(), Error> {
     commands::run(options.command, &options.vhost, &client, &output)
 }
 
-fn socket(options: &Options) -> Result<PathBuf, Error> {
+fn socket(options: &Options, plugins: &Plugins) -> Result<PathBuf, Error> {
     if let Some(socket) = &options.socket {
         return Ok(socket.clone());
     }
     let data_dir = match &options.data_dir {
         Some(data_dir) => data_dir.clone(),
-        None => config::load(&sources()).map_err(|error| Error::Config(error.to_string()))?.data_dir,
+        None => config::load(&sources(plugins)).map_err(|error| Error::Config(error.to_string()))?.data_dir,
     };
     Ok(data_dir.join(SOCKET_NAME))
 }
 
 /// Where the server itself would look.
-fn sources() -> Sources {
-    Sources { environment: Setting::from_environment(crate::cli::environment()), ..Sources::default() }
+fn sources(plugins: &Plugins) -> Sources {
+    let environment = Setting::from_environment(crate::cli::environment());
+    Sources { environment, sections: plugins.sections(), ..Sources::default() }
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use leveret_broker::{
     exchange::ExchangeTypes,
-    plugin::{Plugin, RegisterError, Registry},
+    plugin::{Plugin, RegisterError, Registry, Section},
 };
+use serde_json::Value;
 
-use super::{Plugins, is_enabled};
+use super::{Plugins, is_enabled, setup};
 use crate::config::{self, Config, ConfigError, Setting, Sources};
 
 /// What `leveret plugins` takes.
@@ -60,6 +61,7 @@ pub fn run(options: &Options, plugins: &Plugins) -> Result<(), Failure> {
         file: options.config.clone(),
         environment: Setting::from_environment(crate::cli::environment()),
         plugins: Some(plugins.names()),
+        sections: plugins.sections(),
         ..Sources::default()
     })?;
     let text = match &options.command {
@@ -81,16 +83,40 @@ fn list(plugins: &Plugins, config: &Config) -> String {
 fn info(plugins: &Plugins, name: &str, config: &Config) -> Result<String, Failure> {
     let unknown = || Failure::Unknown { name: name.to_owned(), names: plugins.names() };
     let plugin = plugins.iter().find(|plugin| plugin.name() == name).ok_or_else(unknown)?;
-    let registry = Registry::of([plugin])?;
+    let registry = Registry::with(setup(config), [plugin])?;
     let built_in = ExchangeTypes::default();
     let mut text = format!("{} ({})\n{}\n", plugin.name(), state(plugin, config), plugin.description());
     for kind in registry.exchange_types().names().filter(|kind| built_in.find(kind).is_none()) {
         text += &format!("\nexchange type {kind}\n");
     }
+    if let Some(section) = plugin.section() {
+        text += &section_text(&section);
+    }
     for route in registry.http_routes() {
         text += &format!("\n{} /api{}\n    {}\n", route.method.name(), route.path, route.description);
     }
     Ok(text)
+}
+
+/// The keys of a section with their defaults, as they stand in a configuration file.
+fn section_text(section: &Section) -> String {
+    let mut text = format!("\nconfiguration [{}], by default\n", section.name);
+    for (key, default) in leaves(&section.defaults, "") {
+        let default = if default.is_null() { "(not set)".to_owned() } else { default.to_string() };
+        text += &format!("    {key} = {default}\n");
+    }
+    text
+}
+
+/// Dotted keys and their values.
+fn leaves<'a>(value: &'a Value, key: &str) -> Vec<(String, &'a Value)> {
+    let below = |(name, value): (&String, &'a Value)| {
+        leaves(value, &if key.is_empty() { name.clone() } else { format!("{key}.{name}") })
+    };
+    match value {
+        Value::Object(object) => object.iter().flat_map(below).collect(),
+        other => vec![(key.to_owned(), other)],
+    }
 }
 
 fn state(plugin: &dyn Plugin, config: &Config) -> &'static str {
@@ -99,6 +125,8 @@ fn state(plugin: &dyn Plugin, config: &Config) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     struct Sample(&'static str);
@@ -110,6 +138,27 @@ mod tests {
 
         fn description(&self) -> &'static str {
             "does something"
+        }
+
+        fn register(&self, _registry: &mut Registry) -> Result<(), RegisterError> {
+            Ok(())
+        }
+    }
+
+    /// A plugin that has something to show.
+    struct Rich;
+
+    impl Plugin for Rich {
+        fn name(&self) -> &'static str {
+            "rich"
+        }
+
+        fn description(&self) -> &'static str {
+            "has much"
+        }
+
+        fn section(&self) -> Option<Section> {
+            Some(Section { name: "rich_things", defaults: json!({"depth": {"max": 5, "min": null}, "name": "n"}) })
         }
 
         fn register(&self, _registry: &mut Registry) -> Result<(), RegisterError> {
@@ -130,6 +179,14 @@ mod tests {
         let expected = "one      enabled   does something\nanother  disabled  does something\n";
         assert_eq!(list(&plugins, &config), expected);
         assert!(list(&plugins, &Config::default()).lines().all(|line| line.contains(" enabled ")));
+    }
+
+    #[test]
+    fn what_a_plugin_adds_and_can_be_told_is_shown() {
+        let plugins = Plugins::default().with(Rich);
+        let expected = "rich (enabled)\nhas much\n\nconfiguration [rich_things], by default\n    \
+                        depth.max = 5\n    depth.min = (not set)\n    name = \"n\"\n";
+        assert_eq!(info(&plugins, "rich", &Config::default()).unwrap(), expected);
     }
 
     #[test]

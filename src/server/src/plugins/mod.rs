@@ -7,7 +7,9 @@ mod command;
 
 use std::fmt;
 
-use leveret_broker::plugin::{Plugin, RegisterError, Registry};
+use leveret_broker::plugin::{Plugin, RegisterError, Registry, Section, Setup};
+
+use crate::config::Config;
 
 pub use command::{Failure, Options, run};
 
@@ -64,13 +66,29 @@ impl Plugins {
         Self(self.0.into_iter().filter(|plugin| is_enabled(plugin.name(), enabled)).collect())
     }
 
-    /// What they add.
+    /// Their sections of the configuration.
+    #[must_use]
+    pub fn sections(&self) -> Vec<Section> {
+        self.iter().filter_map(Plugin::section).collect()
+    }
+
+    /// What they add to a server with this configuration.
     ///
     /// # Errors
-    /// Where two of them have a name in common.
-    pub fn register(&self) -> Result<Registry, RegisterError> {
-        Registry::of(self.iter())
+    /// Where two of them have a name in common, or a section of theirs is wrong.
+    pub fn register(&self, config: &Config) -> Result<Registry, RegisterError> {
+        Registry::with(setup(config), self.iter())
     }
+}
+
+/// What plugins are told of a server with this configuration.
+fn setup(config: &Config) -> Setup {
+    Setup { node: format!("leveret@{}", host_name()), sections: config.sections.clone() }
+}
+
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() { "localhost".into() } else { name.trim().into() }
 }
 
 /// Whether a plugin is switched on.
