@@ -1,6 +1,9 @@
 //! Who asks, and what he may.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, LazyLock},
+};
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts},
@@ -31,6 +34,12 @@ impl Caller {
     /// The user's name, for messages that carry one.
     pub(crate) fn name(&self) -> &str {
         self.0.as_ref().map_or("leveret ctl", |user| &user.name)
+    }
+
+    /// Whose doing a change is, for observers; RabbitMQ's name for those at the command line is the local administrator's.
+    pub(crate) fn acting_user(&self) -> &Arc<str> {
+        static COMMAND_LINE: LazyLock<Arc<str>> = LazyLock::new(|| "rmq-cli".into());
+        self.0.as_ref().map_or(&COMMAND_LINE, |user| &user.name)
     }
 
     /// The user; `None` for the local administrator.

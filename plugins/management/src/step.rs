@@ -3,17 +3,18 @@
 use leveret_broker::Turn;
 use tokio::sync::oneshot;
 
-use crate::{Api, error::ApiError};
+use crate::{Api, access::Caller, error::ApiError};
 
-/// Does `change` within a turn and waits for its commit.
+/// Does `change` within a turn of the caller's and waits for its commit.
 ///
 /// The turn ends before the wait: it is never held across an await.
 pub(crate) async fn commit<T>(
     api: &Api,
+    caller: &Caller,
     change: impl FnOnce(&mut Turn<'_>) -> Result<T, ApiError>,
 ) -> Result<T, ApiError> {
     let (result, committed) = {
-        let mut turn = api.broker.turn();
+        let mut turn = api.broker.turn().by(caller.acting_user());
         let result = change(&mut turn)?;
         turn.settle_work();
         let (sender, committed) = oneshot::channel();

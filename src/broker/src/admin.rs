@@ -12,6 +12,7 @@ use crate::{
     access::{AccessError, Permissions, Removed, TopicPermissions, User},
     catalogue::{Record, UserLimitsRecord, VHostLimitsRecord, VHostRecord},
     limits::{LimitError, UserLimits, VHostLimits},
+    plugin::EventKind,
     policy::{Policy, PolicyError, PolicyRole},
     vhost::check_name,
 };
@@ -20,8 +21,10 @@ use crate::{
 impl Broker {
     /// Adds or replaces a user.
     pub fn put_user(&self, turn: &mut Turn<'_>, user: User) -> Arc<User> {
+        let before = self.access().user(&user.name);
         let user = self.access().put_user(user);
         self.note_user(turn, &user.name);
+        tell_user(turn, before.as_deref(), &user);
         user
     }
 
@@ -32,6 +35,7 @@ impl Broker {
     pub fn delete_user(&self, turn: &mut Turn<'_>, name: &str) -> Result<(), AccessError> {
         let removed = self.access().delete_user(name)?;
         self.note_user(turn, name);
+        turn.tell(|| EventKind::UserDeleted(name.into()));
         self.note_removed(turn, &removed);
         self.forget_user_limits(turn, name);
         Ok(())
@@ -44,16 +48,19 @@ impl Broker {
     pub fn set_permissions(&self, turn: &mut Turn<'_>, permissions: Permissions) -> Result<(), AccessError> {
         let permissions = self.access().set_permissions(permissions)?;
         self.note_permissions(turn, &permissions);
+        turn.tell(|| EventKind::PermissionCreated(permissions));
         Ok(())
     }
 
     /// Takes a user's permissions in a vhost away; false where there were none.
     pub fn clear_permissions(&self, turn: &mut Turn<'_>, user: &str, vhost: &str) -> bool {
         let removed = self.access().clear_permissions(user, vhost);
-        if let Some(permissions) = &removed {
-            self.note_permissions(turn, permissions);
+        let found = removed.is_some();
+        if let Some(permissions) = removed {
+            self.note_permissions(turn, &permissions);
+            turn.tell(|| EventKind::PermissionDeleted(permissions));
         }
-        removed.is_some()
+        found
     }
 
     /// Sets a user's permissions on a topic exchange.
@@ -63,6 +70,7 @@ impl Broker {
     pub fn set_topic_permissions(&self, turn: &mut Turn<'_>, permissions: TopicPermissions) -> Result<(), AccessError> {
         let permissions = self.access().set_topic_permissions(permissions)?;
         self.note_topic_permissions(turn, &permissions);
+        turn.tell(|| EventKind::TopicPermissionCreated(permissions));
         Ok(())
     }
 
@@ -77,6 +85,7 @@ impl Broker {
         let removed = self.access().clear_topic_permissions(user, vhost, exchange);
         for permissions in &removed {
             self.note_topic_permissions(turn, permissions);
+            turn.tell(|| EventKind::TopicPermissionDeleted(Arc::clone(permissions)));
         }
         !removed.is_empty()
     }
@@ -120,6 +129,7 @@ impl Broker {
         let policy = self.policies().set(role, policy)?;
         self.note_policy(turn, role, &policy);
         self.apply_policies(turn, &policy.vhost);
+        turn.tell(|| EventKind::PolicySet(role, policy));
         Ok(())
     }
 
@@ -128,6 +138,7 @@ impl Broker {
         let Some(policy) = self.policies().remove(role, vhost, name) else { return false };
         self.note_policy(turn, role, &policy);
         self.apply_policies(turn, vhost);
+        turn.tell(|| EventKind::PolicyCleared(role, policy));
         true
     }
 
@@ -159,12 +170,20 @@ impl Broker {
         vhost: &str,
         change: impl FnOnce(VHostLimits) -> Result<VHostLimits, LimitError>,
     ) -> Result<(), LimitError> {
+        let before = self.limits().vhost(vhost);
         self.limits().change_vhost(vhost, change)?;
         self.note_vhost_limits(turn, vhost);
         // Asked last: whoever deletes the vhost meanwhile removes its limits after it, so nothing is left either way.
         if self.vhost(vhost).is_none() {
             self.forget_vhost_limits(turn, vhost);
             return Err(LimitError::NoSuchVHost(vhost.into()));
+        }
+        let limits = self.limits().vhost(vhost);
+        if limits != before {
+            turn.tell(|| match limits == VHostLimits::default() {
+                true => EventKind::VHostLimitsCleared(vhost.into()),
+                false => EventKind::VHostLimitsSet(vhost.into(), limits),
+            });
         }
         Ok(())
     }
@@ -179,12 +198,20 @@ impl Broker {
         user: &str,
         change: impl FnOnce(UserLimits) -> Result<UserLimits, LimitError>,
     ) -> Result<(), LimitError> {
+        let before = self.limits().user(user);
         self.limits().change_user(user, change)?;
         self.note_user_limits(turn, user);
         // Asked last, as for vhosts.
         if self.access().user(user).is_none() {
             self.forget_user_limits(turn, user);
             return Err(LimitError::NoSuchUser(user.into()));
+        }
+        let limits = self.limits().user(user);
+        if limits != before {
+            turn.tell(|| match limits == UserLimits::default() {
+                true => EventKind::UserLimitsCleared(user.into()),
+                false => EventKind::UserLimitsSet(user.into(), limits),
+            });
         }
         Ok(())
     }
@@ -225,10 +252,11 @@ impl Broker {
     pub fn create_vhost(&self, turn: &mut Turn<'_>, name: &str, metadata: VHostMetadata) -> Result<bool, Error> {
         check_name(name)?;
         let created = self.add_vhost(name, metadata);
-        if created {
+        if let Some(vhost) = &created {
             self.note_vhost(turn, name);
+            turn.tell(|| EventKind::VHostCreated(Arc::clone(&vhost.name), vhost.metadata()));
         }
-        Ok(created)
+        Ok(created.is_some())
     }
 
     /// Changes what is said of a vhost; false where there is none. Queues keep the type they were declared with.
@@ -241,6 +269,7 @@ impl Broker {
         let Some(vhost) = self.vhost(name) else { return false };
         vhost.change_metadata(change);
         self.note_vhost(turn, name);
+        turn.tell(|| EventKind::VHostUpdated(Arc::clone(&vhost.name), vhost.metadata()));
         true
     }
 
@@ -256,10 +285,18 @@ impl Broker {
         }
         let removed = self.access().forget_vhost(name);
         self.note_removed(turn, &removed);
+        for permissions in removed.permissions {
+            turn.tell(|| EventKind::PermissionDeleted(permissions));
+        }
+        for permissions in removed.topic_permissions {
+            turn.tell(|| EventKind::TopicPermissionDeleted(permissions));
+        }
         for (role, policy) in self.policies().forget_vhost(name) {
             self.note_policy(turn, role, &policy);
+            turn.tell(|| EventKind::PolicyCleared(role, policy));
         }
         self.forget_vhost_limits(turn, name);
+        turn.tell(|| EventKind::VHostDeleted(Arc::clone(&vhost.name)));
         true
     }
 
@@ -268,6 +305,19 @@ impl Broker {
         note(turn, &record(VHostMetadata::default()), || {
             self.vhost(name).map(|vhost| record(VHostMetadata::clone(&vhost.metadata())))
         });
+    }
+}
+
+/// Tells what of a user is new, as RabbitMQ does: its tags are an event of their own.
+fn tell_user(turn: &Turn<'_>, before: Option<&User>, user: &Arc<User>) {
+    match before {
+        None => turn.tell(|| EventKind::UserCreated(Arc::clone(user))),
+        Some(before) if before.password == user.password => {}
+        Some(_) if user.password.is_none() => turn.tell(|| EventKind::UserPasswordCleared(Arc::clone(user))),
+        Some(_) => turn.tell(|| EventKind::UserPasswordChanged(Arc::clone(user))),
+    }
+    if before.map_or(&[][..], |before| &before.tags) != user.tags {
+        turn.tell(|| EventKind::UserTagsSet(Arc::clone(user)));
     }
 }
 

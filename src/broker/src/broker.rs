@@ -22,7 +22,7 @@ use crate::{
     exchange::ExchangeTypes,
     limits::Limits,
     memory::MessageMemory,
-    plugin::Registry,
+    plugin::{Event, EventKind, Observer, Registry, tell},
     policy::Policies,
     queue::Sizing,
     recovery::{self, OpenError},
@@ -143,12 +143,13 @@ impl Broker {
         vhosts
     }
 
-    /// Adds a vhost with its pre-declared exchanges; false where there is one of that name.
-    pub(crate) fn add_vhost(&self, name: &str, metadata: VHostMetadata) -> bool {
-        let mut added = false;
+    /// Adds a vhost with its pre-declared exchanges; `None` where there is one of that name.
+    pub(crate) fn add_vhost(&self, name: &str, metadata: VHostMetadata) -> Option<Arc<VHost>> {
+        let mut added = None;
         self.vhosts.entry(name.into()).or_insert_with(|| {
-            added = true;
-            Arc::new(VHost::new(name, metadata, self.exchange_types()))
+            let vhost = Arc::new(self.new_vhost(name, metadata));
+            added = Some(Arc::clone(&vhost));
+            vhost
         });
         added
     }
@@ -186,6 +187,19 @@ impl Broker {
     #[must_use]
     pub fn node(&self) -> &str {
         self.registry.node()
+    }
+
+    /// Has observers told at once that something has happened by a user's doing; what happens within a turn is the turn's
+    /// to tell ([`Turn::tell`]). Without observers nothing is done.
+    pub fn tell(&self, user: &Arc<str>, event: impl FnOnce() -> EventKind) {
+        let observers = self.observers();
+        if !observers.is_empty() {
+            tell(observers, &Event { at_ms: clock::now_ms(), user: Arc::clone(user), kind: event() });
+        }
+    }
+
+    pub(crate) fn observers(&self) -> &[Arc<dyn Observer>] {
+        self.registry.observers()
     }
 
     /// A number that no other connection, channel or consumer of this run has.
@@ -276,8 +290,18 @@ impl Broker {
         self.next_queue_id.fetch_max(id + 1, Ordering::Relaxed);
     }
 
-    pub(crate) fn adopt_vhost(&self, vhost: VHost) {
-        self.vhosts.insert(Arc::clone(&vhost.name), Arc::new(vhost));
+    /// Brings back a vhost that the catalogue holds.
+    pub(crate) fn restore_vhost(&self, name: &str, metadata: VHostMetadata) {
+        self.vhosts.insert(name.into(), Arc::new(self.new_vhost(name, metadata)));
+    }
+
+    /// A vhost with the exchanges that plugins need there.
+    fn new_vhost(&self, name: &str, metadata: VHostMetadata) -> VHost {
+        let vhost = VHost::new(name, metadata, self.exchange_types());
+        for predeclared in self.registry.exchanges().iter().filter(|predeclared| *predeclared.vhost == *name) {
+            vhost.restore_exchange(&predeclared.exchange);
+        }
+        vhost
     }
 }
 

@@ -129,6 +129,12 @@ impl Publisher {
         Self::from(Sender::Client, vhost)
     }
 
+    /// A publisher into `vhost` for messages of the broker's own: internal exchanges take them too.
+    #[must_use]
+    pub fn internal(vhost: Arc<VHost>) -> Self {
+        Self::from(Sender::Broker, vhost)
+    }
+
     /// A publisher into `vhost` for somebody else than a client.
     pub(crate) fn from(sender: Sender, vhost: Arc<VHost>) -> Self {
         Self {

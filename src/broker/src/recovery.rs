@@ -95,7 +95,7 @@ fn logs_by_queue(broker: &Broker) -> Result<Logs, OpenError> {
 fn apply(broker: &Broker, turn: &mut Turn<'_>, record: Record, logs: &mut Logs) -> Result<(), OpenError> {
     match record {
         Record::Meta(meta) => broker.queue_id_seen(meta.next_queue_id.saturating_sub(1)),
-        Record::VHost(record) => broker.adopt_vhost(VHost::new(&record.name, record.metadata, broker.exchange_types())),
+        Record::VHost(record) => broker.restore_vhost(&record.name, record.metadata),
         Record::User(user) => {
             broker.access().put_user(user);
         }

@@ -14,7 +14,11 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use crate::{Broker, dead_letter, queue::Queue};
+use crate::{
+    Broker, dead_letter,
+    plugin::{EventKind, News},
+    queue::Queue,
+};
 
 /// One consistent step of the broker. Obtained from [`Broker::turn`], ended by dropping it; never held across an
 /// await, since the committer waits for it.
@@ -24,6 +28,8 @@ pub struct Turn<'a> {
     pub(crate) broker: &'a Broker,
     pub(crate) store: leveret_store::Turn<'a>,
     work: VecDeque<Work>,
+    // Dropped after `store`: who is told of what has happened may open a turn of its own.
+    news: News<'a>,
 }
 
 /// What a queue's actions ask for beyond the queue itself.
@@ -37,7 +43,20 @@ pub(crate) enum Work {
 
 impl<'a> Turn<'a> {
     pub(crate) fn new(broker: &'a Broker, now_ms: u64) -> Self {
-        Self { now_ms, store: broker.store().turn(), broker, work: VecDeque::new() }
+        let news = News::new(broker.observers());
+        Self { now_ms, store: broker.store().turn(), broker, work: VecDeque::new(), news }
+    }
+
+    /// The turn of a user: what happens in it is this user's doing. Otherwise it is the broker's own.
+    #[must_use]
+    pub fn by(mut self, user: &'a Arc<str>) -> Self {
+        self.news.set_user(user);
+        self
+    }
+
+    /// Has observers told, once the turn is over, that something has happened. Without observers nothing is done.
+    pub fn tell(&self, event: impl FnOnce() -> EventKind) {
+        self.news.add(self.now_ms, event);
     }
 
     /// Runs `waiter` on the committer's thread once everything done so far is as durable as the store is configured

@@ -11,7 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use leveret_broker::Broker;
+use leveret_broker::{
+    Broker,
+    plugin::{Alarm, EventKind, internal_user},
+};
 use leveret_store::disk_free_bytes;
 
 use crate::{config::Config, registry::Connections};
@@ -93,6 +96,7 @@ impl Thresholds {
 /// Looks at memory and disk for as long as it is polled, and tells the connections.
 pub(crate) async fn watch(thresholds: Thresholds, connections: Arc<Connections>, broker: Arc<Broker>) {
     let mut written_out = Instant::now();
+    let mut alarms = [(Alarm::Memory, false), (Alarm::Disk, false)];
     loop {
         let (thresholds, store) = (thresholds.clone(), Arc::clone(&broker));
         let Ok(Look { reason, is_memory_low, is_disk_low, next }) =
@@ -107,6 +111,7 @@ pub(crate) async fn watch(thresholds: Thresholds, connections: Arc<Connections>,
             }
             connections.set_alarm(reason);
         }
+        tell(&broker, &mut alarms, [is_memory_low, is_disk_low]);
         broker.set_memory_alarm(is_memory_low);
         if is_disk_low && written_out.elapsed() >= WRITE_OUT_INTERVAL {
             let broker = Arc::clone(&broker);
@@ -114,6 +119,16 @@ pub(crate) async fn watch(thresholds: Thresholds, connections: Arc<Connections>,
             written_out = Instant::now();
         }
         tokio::time::sleep(next).await;
+    }
+}
+
+/// Tells observers of the resources that run short now and did not, or the other way round.
+fn tell(broker: &Broker, alarms: &mut [(Alarm, bool); 2], are_low: [bool; 2]) {
+    for ((alarm, was_low), is_low) in alarms.iter_mut().zip(are_low) {
+        if std::mem::replace(was_low, is_low) != is_low {
+            let kind = if is_low { EventKind::AlarmSet } else { EventKind::AlarmCleared };
+            broker.tell(internal_user(), || kind(*alarm));
+        }
     }
 }
 

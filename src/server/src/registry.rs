@@ -18,6 +18,9 @@ use tokio::sync::Notify;
 
 use crate::{channel::ChannelStats, mail::Mail, mailbox::Mailbox};
 
+/// What connections speak, as listings and events name it.
+pub(crate) const PROTOCOL: &str = "AMQP 0-9-1";
+
 /// All connections of this server, from accept on.
 #[derive(Default)]
 pub(crate) struct Connections {
@@ -280,7 +283,7 @@ impl Entry {
         Some(ConnectionInfo {
             accepted: self.accepted.clone(),
             opened: self.opened.get()?.clone(),
-            protocol: "AMQP 0-9-1",
+            protocol: PROTOCOL,
             state: ConnectionState::from_u8(self.state.load(Ordering::Relaxed)),
             channels: self.channels.lock().len(),
             received_bytes: self.received_bytes.load(Ordering::Relaxed),
@@ -308,6 +311,12 @@ impl Registration {
     #[must_use]
     pub(crate) fn accepted(&self) -> &Accepted {
         &self.entry.accepted
+    }
+
+    /// What is known since the connection is open.
+    #[must_use]
+    pub(crate) fn open(&self) -> Option<&Opened> {
+        self.entry.opened.get()
     }
 
     /// The resource alarm that is on.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use leveret_amqp::FieldTable;
-use leveret_broker::{Broker, VHost, queue::Window};
+use leveret_broker::{Broker, Turn, VHost, queue::Window};
 
 use crate::{channel::ReplyConsumers, mailbox::Mailbox, registry::Registration, tally::Tally};
 
@@ -49,6 +49,14 @@ pub(crate) struct Session {
     pub(crate) reply_consumers: Arc<ReplyConsumers>,
     /// This connection's entry in the list of live connections.
     pub(crate) registration: Registration,
+}
+
+impl Session {
+    /// Begins a step of the connection's user.
+    #[must_use]
+    pub(crate) fn turn(&self) -> Turn<'_> {
+        self.broker.turn().by(&self.username)
+    }
 }
 
 /// What a peer may spend on one connection. Values come from the configuration, see `config::Amqp`.

@@ -208,7 +208,7 @@ async fn bind(
     let binding = from_json(exchange_name(&source), destination(&kind, &name)?, &body)?;
     check_bind(&api, &caller, &vhost, &binding)?;
     let location = format!("{}/{}", quoted(name.as_bytes()), properties_key(&binding));
-    step::commit(&api, |turn| Ok(vhost.bind(turn, binding, NO_CONNECTION)?)).await?;
+    step::commit(&api, &caller, |turn| Ok(vhost.bind(turn, binding, NO_CONNECTION)?)).await?;
     Ok((StatusCode::CREATED, [(header::LOCATION, location)]))
 }
 
@@ -241,7 +241,7 @@ async fn unbind(
     let vhost = caller.vhost(&api, &vhost)?;
     let binding = find(&vhost, exchange_name(&source), &destination(&kind, &name)?, &key)?;
     check_bind(&api, &caller, &vhost, &binding)?;
-    step::commit(&api, |turn| Ok(vhost.unbind(turn, &binding, NO_CONNECTION)?)).await?;
+    step::commit(&api, &caller, |turn| Ok(vhost.unbind(turn, &binding, NO_CONNECTION)?)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

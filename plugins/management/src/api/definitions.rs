@@ -189,7 +189,7 @@ type Apply = fn(&Api, &mut Turn<'_>, &Body) -> Result<(), ApiError>;
 async fn import(State(api): State<Api>, caller: Caller, body: Body) -> Result<StatusCode, ApiError> {
     caller.require(Role::Administrator)?;
     for (section, apply) in SECTIONS {
-        apply_section(&api, &body, section, apply, None).await?;
+        apply_section(&api, &caller, &body, section, apply, None).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -203,13 +203,14 @@ async fn import_vhost(
     caller.require(Role::Administrator)?;
     caller.vhost(&api, &vhost)?;
     for (section, apply) in SECTIONS.into_iter().filter(|(section, _)| SECTIONS_OF_VHOST.contains(section)) {
-        apply_section(&api, &body, section, apply, Some(&vhost)).await?;
+        apply_section(&api, &caller, &body, section, apply, Some(&vhost)).await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn apply_section(
     api: &Api,
+    caller: &Caller,
     document: &Body,
     section: &str,
     apply: Apply,
@@ -221,7 +222,7 @@ async fn apply_section(
         Some(_) => return Err(ApiError::bad_request(format!("'{section}' must be a list"))),
     };
     for some in objects.chunks(OBJECTS_PER_TURN) {
-        step::commit(api, |turn| {
+        step::commit(api, caller, |turn| {
             for object in some {
                 let Value::Object(object) = object else {
                     return Err(ApiError::bad_request(format!("'{section}' must be a list of objects")));

@@ -88,7 +88,7 @@ async fn put(
     let onward = arguments.get("alternate-exchange").and_then(FieldValue::as_str);
     caller.check_declare(&api, &vhost.name, Resource::Exchange(&name), onward)?;
     let is_new = vhost.exchange(&name).is_err();
-    step::commit(&api, |turn| Ok(vhost.declare_exchange(turn, &declare)?)).await?;
+    step::commit(&api, &caller, |turn| Ok(vhost.declare_exchange(turn, &declare)?)).await?;
     Ok(created(is_new))
 }
 
@@ -119,6 +119,6 @@ async fn delete(
     caller.check(&api, &vhost.name, Permission::Configure, Resource::Exchange(name))?;
     vhost.exchange(name)?;
     let if_unused = super::is_set(query.if_unused.as_deref());
-    step::commit(&api, |turn| Ok(vhost.delete_exchange(turn, name, if_unused)?)).await?;
+    step::commit(&api, &caller, |turn| Ok(vhost.delete_exchange(turn, name, if_unused)?)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

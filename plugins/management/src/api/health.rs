@@ -53,7 +53,7 @@ fn check_store(api: &Api) -> Result<(), ApiError> {
 /// RabbitMQ publishes and consumes a message here. What can fail of that in Leveret is the commit.
 async fn aliveness(State(api): State<Api>, Path(vhost): Path<String>, caller: Caller) -> Answer {
     caller.vhost(&api, &vhost)?;
-    step::commit(&api, |_| Ok(())).await?;
+    step::commit(&api, &caller, |_| Ok(())).await?;
     Ok(ok())
 }
 

@@ -73,7 +73,7 @@ async fn set_vhost(
 ) -> Result<StatusCode, ApiError> {
     caller.require(Role::Administrator)?;
     let limits = vhost_from_json(&body.0)?;
-    change_vhost(&api, &vhost, |_| Ok(limits)).await
+    change_vhost(&api, &caller, &vhost, |_| Ok(limits)).await
 }
 
 async fn set_one_of_vhost(
@@ -84,7 +84,7 @@ async fn set_one_of_vhost(
 ) -> Result<StatusCode, ApiError> {
     caller.require(Role::Administrator)?;
     let limits = vhost_from_json(&one(name, body)?)?;
-    change_vhost(&api, &vhost, |present| Ok(present.updated(limits))).await
+    change_vhost(&api, &caller, &vhost, |present| Ok(present.updated(limits))).await
 }
 
 async fn clear_vhost(
@@ -93,7 +93,7 @@ async fn clear_vhost(
     caller: Caller,
 ) -> Result<StatusCode, ApiError> {
     caller.require(Role::Administrator)?;
-    change_vhost(&api, &vhost, |_| Ok(VHostLimits::default())).await
+    change_vhost(&api, &caller, &vhost, |_| Ok(VHostLimits::default())).await
 }
 
 async fn clear_one_of_vhost(
@@ -102,15 +102,16 @@ async fn clear_one_of_vhost(
     caller: Caller,
 ) -> Result<StatusCode, ApiError> {
     caller.require(Role::Administrator)?;
-    change_vhost(&api, &vhost, |present| present.without(&name)).await
+    change_vhost(&api, &caller, &vhost, |present| present.without(&name)).await
 }
 
 async fn change_vhost(
     api: &Api,
+    caller: &Caller,
     vhost: &str,
     change: impl FnOnce(VHostLimits) -> Result<VHostLimits, LimitError>,
 ) -> Result<StatusCode, ApiError> {
-    step::commit(api, |turn| api.broker.change_vhost_limits(turn, vhost, change).map_err(vhost_error)).await?;
+    step::commit(api, caller, |turn| api.broker.change_vhost_limits(turn, vhost, change).map_err(vhost_error)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -138,7 +139,7 @@ async fn update_user(
 ) -> Result<StatusCode, ApiError> {
     caller.require(Role::Administrator)?;
     let limits = UserLimits::from_json(&body.0)?;
-    change_user(&api, &user, |present| Ok(present.updated(limits))).await
+    change_user(&api, &caller, &user, |present| Ok(present.updated(limits))).await
 }
 
 async fn set_one_of_user(
@@ -149,12 +150,12 @@ async fn set_one_of_user(
 ) -> Result<StatusCode, ApiError> {
     caller.require(Role::Administrator)?;
     let limits = UserLimits::from_json(&one(name, body)?)?;
-    change_user(&api, &user, |present| Ok(present.updated(limits))).await
+    change_user(&api, &caller, &user, |present| Ok(present.updated(limits))).await
 }
 
 async fn clear_user(State(api): State<Api>, Path(user): Path<String>, caller: Caller) -> Result<StatusCode, ApiError> {
     caller.require(Role::Administrator)?;
-    change_user(&api, &user, |_| Ok(UserLimits::default())).await
+    change_user(&api, &caller, &user, |_| Ok(UserLimits::default())).await
 }
 
 async fn clear_one_of_user(
@@ -163,15 +164,16 @@ async fn clear_one_of_user(
     caller: Caller,
 ) -> Result<StatusCode, ApiError> {
     caller.require(Role::Administrator)?;
-    change_user(&api, &user, |present| present.without(&name)).await
+    change_user(&api, &caller, &user, |present| present.without(&name)).await
 }
 
 async fn change_user(
     api: &Api,
+    caller: &Caller,
     user: &str,
     change: impl FnOnce(UserLimits) -> Result<UserLimits, LimitError>,
 ) -> Result<StatusCode, ApiError> {
-    step::commit(api, |turn| Ok(api.broker.change_user_limits(turn, user, change)?)).await?;
+    step::commit(api, caller, |turn| Ok(api.broker.change_user_limits(turn, user, change)?)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -46,7 +46,7 @@ async fn publish(
     check_publish(&api, &caller, &vhost, exchange, routing_key, &properties)?;
     let raw = properties.to_raw();
     let message = Message { exchange, routing_key, raw: &raw, body: &payload };
-    let routed = step::commit(&api, |turn| publish_one(turn, &vhost, &message)).await?;
+    let routed = step::commit(&api, &caller, |turn| publish_one(turn, &vhost, &message)).await?;
     Ok(Json(json!({ "routed": routed })))
 }
 
@@ -212,7 +212,7 @@ async fn get(
     let vhost = caller.vhost(&api, &vhost)?;
     let wanted = Wanted::from_json(&body)?;
     let queue = queues::find(&api, &caller, &vhost, &name, Permission::Read)?;
-    let got = step::commit(&api, |turn| take(turn, &queue, &wanted)).await?;
+    let got = step::commit(&api, &caller, |turn| take(turn, &queue, &wanted)).await?;
     Ok(Json(got.iter().map(|got| to_json(got, &wanted)).collect()))
 }
 

@@ -70,7 +70,7 @@ async fn put(
     caller.require(Role::Administrator)?;
     let permissions = from_json(&vhost, &user, &body)?;
     let is_new = api.broker.access().permissions(&user, &vhost).is_none();
-    step::commit(&api, |turn| {
+    step::commit(&api, &caller, |turn| {
         check_ends(&api, &vhost, &user)?;
         api.broker.set_permissions(turn, permissions)?;
         Ok(())
@@ -85,7 +85,7 @@ async fn delete(
     caller: Caller,
 ) -> Result<StatusCode, ApiError> {
     caller.require(Role::Administrator)?;
-    let found = step::commit(&api, |turn| Ok(api.broker.clear_permissions(turn, &user, &vhost))).await?;
+    let found = step::commit(&api, &caller, |turn| Ok(api.broker.clear_permissions(turn, &user, &vhost))).await?;
     if found { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::NotFound) }
 }
 
@@ -120,7 +120,7 @@ async fn put_topic(
     caller.require(Role::Administrator)?;
     let permissions = topic_from_json(&vhost, &user, &body)?;
     let is_new = api.broker.access().topic_permissions(&user, &vhost, &permissions.exchange).is_none();
-    step::commit(&api, |turn| {
+    step::commit(&api, &caller, |turn| {
         check_ends(&api, &vhost, &user)?;
         api.broker.set_topic_permissions(turn, permissions)?;
         Ok(())
@@ -153,6 +153,7 @@ async fn clear_topics(
     exchange: Option<&str>,
 ) -> Result<StatusCode, ApiError> {
     caller.require(Role::Administrator)?;
-    let found = step::commit(api, |turn| Ok(api.broker.clear_topic_permissions(turn, user, vhost, exchange))).await?;
+    let found =
+        step::commit(api, caller, |turn| Ok(api.broker.clear_topic_permissions(turn, user, vhost, exchange))).await?;
     if found { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::NotFound) }
 }

@@ -96,7 +96,7 @@ async fn put(
     }
     let policy = from_json(vhost, name, body)?;
     let is_new = api.broker.policies().policy(role, vhost, name).is_none();
-    step::commit(api, |turn| Ok(api.broker.set_policy(turn, role, policy)?)).await?;
+    step::commit(api, caller, |turn| Ok(api.broker.set_policy(turn, role, policy)?)).await?;
     Ok(created(is_new))
 }
 
@@ -105,6 +105,6 @@ async fn delete(api: &Api, role: PolicyRole, caller: &Caller, vhost: &str, name:
     if role == PolicyRole::Operator {
         caller.require(Role::Administrator)?;
     }
-    let found = step::commit(api, |turn| Ok(api.broker.clear_policy(turn, role, vhost, name))).await?;
+    let found = step::commit(api, caller, |turn| Ok(api.broker.clear_policy(turn, role, vhost, name))).await?;
     if found { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::NotFound) }
 }

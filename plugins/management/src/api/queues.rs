@@ -126,7 +126,7 @@ async fn put(
     let onward = arguments.get("x-dead-letter-exchange").and_then(FieldValue::as_str);
     caller.check_declare(&api, &vhost.name, Resource::Queue(&name), onward)?;
     let is_new = vhost.find_queue(&name).is_none();
-    step::commit(&api, |turn| {
+    step::commit(&api, &caller, |turn| {
         if name.starts_with("amq.") && is_new {
             return Err(leveret_broker::Error::reserved_name("queue", &name).into());
         }
@@ -176,7 +176,7 @@ async fn delete(
     let vhost = caller.vhost(&api, &vhost)?;
     let queue = find(&api, &caller, &vhost, &name, Permission::Configure)?;
     let (if_unused, if_empty) = (super::is_set(query.if_unused.as_deref()), super::is_set(query.if_empty.as_deref()));
-    step::commit(&api, |turn| Ok(vhost.delete_queue(turn, &queue, if_unused, if_empty)?)).await?;
+    step::commit(&api, &caller, |turn| Ok(vhost.delete_queue(turn, &queue, if_unused, if_empty)?)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -187,6 +187,6 @@ async fn purge(
 ) -> Result<StatusCode, ApiError> {
     let vhost = caller.vhost(&api, &vhost)?;
     let queue = find(&api, &caller, &vhost, &name, Permission::Read)?;
-    step::commit(&api, |turn| Ok(queue.purge(turn))).await?;
+    step::commit(&api, &caller, |turn| Ok(queue.purge(turn))).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -123,13 +123,13 @@ async fn put(
 ) -> Result<StatusCode, ApiError> {
     caller.require(Role::Administrator)?;
     let is_new = api.broker.access().user(&name).is_none();
-    step::commit(&api, |turn| apply(&api, turn, &name, &body)).await?;
+    step::commit(&api, &caller, |turn| apply(&api, turn, &name, &body)).await?;
     Ok(created(is_new))
 }
 
 async fn delete(State(api): State<Api>, Path(name): Path<String>, caller: Caller) -> Result<StatusCode, ApiError> {
     caller.require(Role::Administrator)?;
-    step::commit(&api, |turn| delete_one(&api, turn, &name)).await?;
+    step::commit(&api, &caller, |turn| delete_one(&api, turn, &name)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -147,7 +147,7 @@ async fn bulk_delete(State(api): State<Api>, caller: Caller, body: Body) -> Resu
         return Err(ApiError::bad_request("key_missing: users"));
     };
     let names = texts(names)?;
-    step::commit(&api, |turn| {
+    step::commit(&api, &caller, |turn| {
         for name in names {
             let _ = delete_one(&api, turn, name);
         }

@@ -111,7 +111,7 @@ async fn put(
     }
     let mut metadata = VHostMetadata::default();
     Changes::from_json(&body)?.apply(&mut metadata);
-    let is_new = step::commit(&api, |turn| {
+    let is_new = step::commit(&api, &caller, |turn| {
         let is_new = api.broker.create_vhost(turn, &name, metadata.clone())?;
         if !is_new {
             change_metadata(&api, turn, &name, |present| *present = metadata)?;
@@ -141,7 +141,7 @@ async fn update(
 ) -> Result<StatusCode, ApiError> {
     caller.require(Role::Administrator)?;
     let changes = Changes::from_json(&body)?;
-    step::commit(&api, |turn| change_metadata(&api, turn, &name, |metadata| changes.apply(metadata))).await?;
+    step::commit(&api, &caller, |turn| change_metadata(&api, turn, &name, |metadata| changes.apply(metadata))).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -166,7 +166,7 @@ pub(super) fn apply(api: &Api, turn: &mut Turn<'_>, body: &Body) -> Result<(), A
 
 async fn delete(State(api): State<Api>, Path(name): Path<String>, caller: Caller) -> Result<StatusCode, ApiError> {
     caller.require(Role::Administrator)?;
-    step::commit(&api, |turn| {
+    step::commit(&api, &caller, |turn| {
         if !api.broker.remove_vhost(turn, &name) {
             return Err(ApiError::NotFound);
         }

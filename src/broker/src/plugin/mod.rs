@@ -8,17 +8,23 @@
 //! Not taken: libraries loaded at run time (Rust has no stable binary interface, and a plugin could do what it likes
 //! anyway), and lists that fill themselves before `main` (what a server consists of should be seen in one place).
 
+mod event;
 mod http;
 mod json;
+mod observer;
 mod registry;
 mod settings;
 
 use std::{error::Error, sync::Arc};
 
+pub use event::{Alarm, Channel, Connection, Consumer, ConsumerTerms, Event, EventKind, InVHost, Login};
 pub use http::{HttpCaller, HttpError, HttpHandler, HttpMethod, HttpRequest, HttpResponse, HttpRoute};
 pub use json::{payload_to_json, properties_to_json, table_to_json};
-pub use registry::{RegisterError, Registry};
+pub use observer::{Observer, internal_user};
+pub use registry::{Predeclared, RegisterError, Registry};
 pub use settings::{Section, Setup};
+
+pub(crate) use observer::{News, tell};
 
 use crate::Broker;
 

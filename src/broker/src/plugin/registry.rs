@@ -4,8 +4,11 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use serde::de::DeserializeOwned;
 
-use super::{HttpRoute, Plugin, Setup};
-use crate::exchange::{DuplicateExchangeType, ExchangeType, ExchangeTypes};
+use super::{HttpRoute, Observer, Plugin, Setup};
+use crate::{
+    exchange::{DuplicateExchangeType, ExchangeType, ExchangeTypes},
+    topology::DeclareExchange,
+};
 
 /// Why a plugin cannot be added.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +22,17 @@ pub enum RegisterError {
     /// Its HTTP route is there already.
     #[error("the HTTP route {0} is registered twice")]
     DuplicateRoute(String),
+    /// Its observer is there already.
+    #[error("the observer '{0}' is registered twice")]
+    DuplicateObserver(String),
+    /// Its exchange is there already.
+    #[error("the exchange '{exchange}' in vhost '{vhost}' is registered twice")]
+    DuplicateExchange {
+        /// The exchange's name.
+        exchange: &'static str,
+        /// The vhost's name.
+        vhost: Arc<str>,
+    },
     /// Two plugins have a section of the configuration of the same name.
     #[error("the configuration section [{0}] belongs to two plugins")]
     DuplicateSection(&'static str),
@@ -32,6 +46,15 @@ pub enum RegisterError {
     },
 }
 
+/// An exchange that a plugin needs to be there.
+#[derive(Clone, Debug)]
+pub struct Predeclared {
+    /// The vhost that has it, whenever there is one of that name.
+    pub vhost: Arc<str>,
+    /// What it is. It is kept by its being declared with each start, so it is gone with the plugin.
+    pub exchange: DeclareExchange<'static>,
+}
+
 /// What plugins have added to a broker, beside what every broker has.
 #[derive(Default)]
 pub struct Registry {
@@ -40,6 +63,8 @@ pub struct Registry {
     http_routes: Vec<HttpRoute>,
     setup: Setup,
     sections: BTreeSet<&'static str>,
+    observers: Vec<Arc<dyn Observer>>,
+    exchanges: Vec<Predeclared>,
 }
 
 impl Registry {
@@ -122,6 +147,45 @@ impl Registry {
     pub fn section<T: DeserializeOwned>(&self, name: &'static str) -> Result<T, RegisterError> {
         self.setup.section(name)
     }
+
+    /// Has somebody told what happens in the broker.
+    ///
+    /// # Errors
+    /// Where its name is taken.
+    pub fn observer(&mut self, observer: Arc<dyn Observer>) -> Result<(), RegisterError> {
+        if self.observers.iter().any(|other| other.name() == observer.name()) {
+            return Err(RegisterError::DuplicateObserver(observer.name().to_owned()));
+        }
+        self.observers.push(observer);
+        Ok(())
+    }
+
+    /// Those who are told, in the order in which they were added.
+    #[must_use]
+    pub fn observers(&self) -> &[Arc<dyn Observer>] {
+        &self.observers
+    }
+
+    /// Has an exchange be there, as the broker's own are that every vhost has. Its name may be one of theirs (`amq.…`).
+    ///
+    /// # Errors
+    /// Where another plugin has it be there.
+    pub fn exchange(&mut self, exchange: Predeclared) -> Result<(), RegisterError> {
+        let is_same =
+            |other: &Predeclared| other.vhost == exchange.vhost && other.exchange.name == exchange.exchange.name;
+        if self.exchanges.iter().any(is_same) {
+            let Predeclared { vhost, exchange } = exchange;
+            return Err(RegisterError::DuplicateExchange { exchange: exchange.name, vhost });
+        }
+        self.exchanges.push(exchange);
+        Ok(())
+    }
+
+    /// Those exchanges, in the order in which they were added.
+    #[must_use]
+    pub fn exchanges(&self) -> &[Predeclared] {
+        &self.exchanges
+    }
 }
 
 #[cfg(test)]
@@ -133,7 +197,7 @@ mod tests {
     use crate::{
         Error,
         exchange::{Fanout, Router},
-        plugin::{HttpMethod, HttpResponse, Section},
+        plugin::{Event, HttpMethod, HttpResponse, Section},
     };
 
     struct Kind(&'static str);
@@ -148,17 +212,29 @@ mod tests {
         }
     }
 
+    impl Observer for Kind {
+        fn name(&self) -> &str {
+            self.0
+        }
+
+        fn observe(&self, _event: &Event) {}
+    }
+
     /// A plugin that has one thing of each sort.
     struct Sample {
         name: &'static str,
         kind: &'static str,
         path: &'static str,
         section: &'static str,
+        observer: &'static str,
+        exchange: &'static str,
     }
+
+    static NO_ARGUMENTS: FieldTable = FieldTable::new();
 
     impl Sample {
         fn of(name: &'static str, kind: &'static str, path: &'static str) -> Self {
-            Self { name, kind, path, section: name }
+            Self { name, kind, path, section: name, observer: name, exchange: name }
         }
     }
 
@@ -177,6 +253,16 @@ mod tests {
 
         fn register(&self, registry: &mut Registry) -> Result<(), RegisterError> {
             registry.exchange_type(Kind(self.kind))?;
+            registry.observer(Arc::new(Kind(self.observer)))?;
+            let exchange = DeclareExchange {
+                name: self.exchange,
+                kind: "fanout",
+                durable: true,
+                auto_delete: false,
+                internal: true,
+                arguments: &NO_ARGUMENTS,
+            };
+            registry.exchange(Predeclared { vhost: "/".into(), exchange })?;
             registry.http_route(HttpRoute::new(HttpMethod::Get, self.path, "answers", |_| Ok(HttpResponse::NoContent)))
         }
     }
@@ -191,6 +277,8 @@ mod tests {
         assert_eq!(registry.plugins().collect::<Vec<_>>(), ["one", "two"]);
         assert!(registry.exchange_types().find("x-two").is_some() && registry.exchange_types().find("topic").is_some());
         assert_eq!(registry.http_routes().iter().map(|route| route.path).collect::<Vec<_>>(), ["/two", "/one"]);
+        assert_eq!(registry.observers().iter().map(|observer| observer.name()).collect::<Vec<_>>(), ["two", "one"]);
+        assert_eq!(registry.exchanges().iter().map(|one| one.exchange.name).collect::<Vec<_>>(), ["two", "one"]);
     }
 
     #[test]
@@ -204,6 +292,8 @@ mod tests {
             (Sample { kind: "topic", ..other() }, "exchange type 'topic' is registered twice"),
             (Sample { path: "/one", ..other() }, "the HTTP route GET /one is registered twice"),
             (Sample { section: "one", ..other() }, "the configuration section [one] belongs to two plugins"),
+            (Sample { observer: "one", ..other() }, "the observer 'one' is registered twice"),
+            (Sample { exchange: "one", ..other() }, "the exchange 'one' in vhost '/' is registered twice"),
         ] {
             assert_eq!(refused(taken).unwrap(), text);
         }

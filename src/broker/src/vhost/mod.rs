@@ -11,6 +11,7 @@ mod policies;
 mod queues;
 mod remember;
 mod replay;
+mod tell;
 mod timelines;
 
 use std::{
@@ -131,6 +132,12 @@ impl VHost {
         self.topology.read().bindings().cloned().collect()
     }
 
+    /// Whether an exchange leads anywhere by a binding.
+    #[must_use]
+    pub fn is_bound(&self, exchange: &str) -> bool {
+        self.topology.read().bindings_from(exchange).next().is_some()
+    }
+
     pub(crate) fn restore_exchange(&self, declare: &DeclareExchange<'_>) {
         self.topology.write().restore_exchange(declare);
     }
@@ -186,6 +193,7 @@ impl VHost {
             remember::cache_gone(&turn.store, &self.name, Destination::Exchange(Arc::clone(exchange)), cache);
         }
         drop(topology);
+        self.tell(turn, &change);
         left.iter().for_each(|timeline| timeline.close());
         left_caches.iter().for_each(|(_, cache)| cache.close());
         Ok(result)

@@ -10,6 +10,7 @@ use crate::{
     Error, Turn,
     arguments::{self, QueueDeclaration},
     exchange::Destination,
+    plugin::EventKind,
     queue::{Blueprint, Nature, Queue, State},
     topology::Change,
 };
@@ -62,6 +63,7 @@ impl VHost {
         if let Some(connection_id) = queue.exclusive_to {
             self.exclusive.lock().entry(connection_id).or_default().push(Arc::downgrade(&queue));
         }
+        turn.tell(|| EventKind::QueueCreated(Arc::clone(&queue)));
         queue.touch(turn);
         Ok(queue)
     }
@@ -122,6 +124,7 @@ impl VHost {
             Ok((true, change))
         });
         if matches!(removed, Ok(true)) {
+            turn.tell(|| EventKind::QueueDeleted(Arc::clone(queue)));
             queue.close(turn);
             queue.cache().into_iter().for_each(|cache| cache.close());
         }

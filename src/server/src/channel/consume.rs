@@ -62,6 +62,7 @@ impl Channel {
         } else if let Some(consumer) = self.consumers.begin_cancel(tag, !cancel.no_wait) {
             let consumer = consumer.clone();
             consumer.origin.queue.cancel(step.turn, consumer.id);
+            self.tell_consumer_deleted(step.turn, &consumer);
             step.session.mailbox.send(Mail::CancelOk { channel: self.id, consumer: consumer.id });
             self.count_consumers();
             return Ok(());
@@ -89,6 +90,7 @@ impl Channel {
         }
         let Some(consumer) = self.consumers.remove(consumer) else { return };
         tracing::debug!(consumer = %consumer.tag, queue = %consumer.origin.queue.name, ?reason, "consumer cancelled");
+        self.tell_consumer_deleted(step.turn, &consumer);
         self.count_consumers();
         if step.session.capabilities.consumer_cancel_notify {
             self.notify_cancelled(&consumer.tag, step);
@@ -147,14 +149,16 @@ impl Channel {
         };
         let timeout_ms = arguments.timeout_ms.unwrap_or(session.limits.consumer_timeout_ms);
         queue.consume(step.turn, new)?;
-        self.consumers.insert(Consumer {
+        let consumer = Consumer {
             id,
             tag: Arc::clone(tag),
             origin: Arc::new(Origin { queue, consumer: Some(id) }),
             no_ack: consume.no_ack,
             timeout_ms,
             cancel_reply: None,
-        });
+        };
+        self.tell_consumer_created(step.turn, &consumer, consume);
+        self.consumers.insert(consumer);
         Ok(())
     }
 

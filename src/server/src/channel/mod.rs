@@ -13,6 +13,7 @@ mod confirms;
 mod consume;
 mod consumers;
 mod delivery;
+mod events;
 mod exchange;
 mod flow;
 mod message;
@@ -253,15 +254,19 @@ impl Channel {
     pub(crate) fn close(&mut self, turn: &mut Turn<'_>) {
         self.hand_over(turn);
         self.drop_reply_consumer();
-        for consumer in self.consumers.take_all() {
+        let consumers = self.consumers.take_all();
+        for consumer in &consumers {
             consumer.origin.queue.cancel(turn, consumer.id);
         }
+        let served = consumers.iter().filter(|consumer| consumer.cancel_reply.is_none());
+        let ended = served.inspect(|consumer| self.tell_consumer_deleted(turn, consumer)).count();
         if let Some(transaction) = &mut self.transaction {
             transaction.roll_back(&mut self.unacked, &self.stats);
         }
         let unsettled = self.unacked.take_all();
         self.settlements.add(unsettled, Outcome::Requeue { count_attempt: true }, &self.window, turn);
         self.settlements.apply(&self.window, turn);
+        self.tell_closed(turn, ended);
     }
 
     /// Has the queues see everything published and settled so far.

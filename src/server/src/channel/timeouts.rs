@@ -56,6 +56,7 @@ impl Channel {
             "consumer cancelled: it has not settled a delivery in time"
         );
         consumer.origin.queue.cancel(step.turn, consumer.id);
+        self.tell_consumer_deleted(step.turn, consumer);
         self.notify_cancelled(&consumer.tag, step);
         let entries = self.unacked.take_back(|origin| origin.consumer == Some(consumer.id));
         self.settle_entries(entries, Outcome::Requeue { count_attempt: false }, step.turn);

@@ -153,7 +153,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
         }
         let Self { transport, open, mails, .. } = self;
         let session = std::sync::Arc::clone(&open.session);
-        let turn = &mut session.broker.turn();
+        let turn = &mut session.turn();
         for mail in mails.drain(..) {
             open.mail(mail, turn, &mut transport.outbox);
         }
@@ -223,7 +223,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
             return;
         }
         let session = std::sync::Arc::clone(&self.open.session);
-        self.decode_batch(frame_max, started, &mut session.broker.turn());
+        self.decode_batch(frame_max, started, &mut session.turn());
     }
 
     fn decode_batch(&mut self, frame_max: u32, started: Instant, turn: &mut Turn<'_>) {
@@ -276,7 +276,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
         let released = std::mem::take(&mut self.released);
         if released > 0 && self.open.session.outbox_window.give(released) {
             let session = std::sync::Arc::clone(&self.open.session);
-            self.open.resume(&mut session.broker.turn());
+            self.open.resume(&mut session.turn());
         }
     }
 
@@ -316,7 +316,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
         self.transport.relax();
         if self.open.has_channels() {
             let session = std::sync::Arc::clone(&self.open.session);
-            let turn = &mut session.broker.turn();
+            let turn = &mut session.turn();
             self.open.tick(turn, &mut self.transport.outbox);
             self.open.check_room(turn, &mut self.transport.outbox);
             self.open.flush(turn, &mut self.transport.outbox);
@@ -356,7 +356,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drive<S> {
     /// Cancels and requeues everything, also what is still in the mail: queues count it as this connection's.
     fn wind_up(&mut self) {
         let session = std::sync::Arc::clone(&self.open.session);
-        let turn = &mut session.broker.turn();
+        let turn = &mut session.turn();
         self.open.wind_up(turn);
         for mail in self.mailbox.take_all() {
             self.open.mail(mail, turn, &mut self.transport.outbox);

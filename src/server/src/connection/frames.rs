@@ -98,7 +98,7 @@ impl Open {
         match self.channels.slot(frame.channel) {
             Some(Slot::Open(_)) => self.open_channel_frame(frame, turn, outbox),
             Some(Slot::Closing) => self.closing_channel_frame(frame, outbox),
-            None => self.unknown_channel_frame(frame, outbox),
+            None => self.unknown_channel_frame(frame, turn, outbox),
         }
     }
 
@@ -166,19 +166,24 @@ impl Open {
         Ok(())
     }
 
-    fn unknown_channel_frame(&mut self, frame: &Frame<'_>, outbox: &mut Outbox) -> Result<(), Failure> {
+    fn unknown_channel_frame(
+        &mut self,
+        frame: &Frame<'_>,
+        turn: &Turn<'_>,
+        outbox: &mut Outbox,
+    ) -> Result<(), Failure> {
         if frame.kind != FrameKind::Method {
             return Err(Failure::unexpected_frame(frame));
         }
         let method = Method::decode(frame.payload).map_err(|error| Failure::malformed(&error))?;
         let outcome = match method {
-            Method::Channel(channel_class::Method::Open(_)) => self.open_channel(frame.channel, outbox),
+            Method::Channel(channel_class::Method::Open(_)) => self.open_channel(frame.channel, turn, outbox),
             _ => Err(Error::new(ReplyCode::ChannelError, "expected 'channel.open'")),
         };
         outcome.map_err(|error| Failure { error, ids: method.ids() })
     }
 
-    fn open_channel(&mut self, number: u16, outbox: &mut Outbox) -> Result<(), Error> {
+    fn open_channel(&mut self, number: u16, turn: &Turn<'_>, outbox: &mut Outbox) -> Result<(), Error> {
         let opened = self.channels.len();
         if self.channel_max != 0 && opened >= usize::from(self.channel_max) {
             let max = self.channel_max;
@@ -189,6 +194,7 @@ impl Open {
         let place = tally.channel(username, broker.limits().user(username))?;
         let channel = Channel::new(number, Arc::clone(&self.session), place);
         self.session.registration.channel_opened(number, Arc::clone(channel.stats()));
+        channel.tell_created(turn);
         self.channels.insert(number, channel);
         outbox.method(number, &channel_class::OpenOk.into());
         Ok(())

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use leveret_amqp::ReplyCode;
 use leveret_broker::{Broker, Error, VHost, access::Refusal};
 
-use super::{Shared, handshake::Gate, sasl::Credentials};
+use super::{Shared, events, handshake::Gate, sasl::Credentials};
 use crate::{
-    registry::{Registration, user_deleted, vhost_deleted},
+    registry::{Accepted, Registration, user_deleted, vhost_deleted},
     tally::ConnectionPlace,
 };
 
@@ -22,14 +22,16 @@ pub(super) struct Entry {
 /// The door of a server for one peer.
 pub(super) struct BrokerGate<'a> {
     shared: &'a Shared,
+    accepted: &'a Accepted,
     from_loopback: bool,
 }
 
 impl<'a> BrokerGate<'a> {
     /// The door for the peer of `registration`. A peer without an address is this process itself.
-    pub(super) fn new(shared: &'a Shared, registration: &Registration) -> Self {
-        let peer = registration.accepted().peer;
-        Self { shared, from_loopback: peer.is_none_or(|peer| peer.ip().to_canonical().is_loopback()) }
+    pub(super) fn new(shared: &'a Shared, registration: &'a Registration) -> Self {
+        let accepted = registration.accepted();
+        let peer = accepted.peer;
+        Self { shared, accepted, from_loopback: peer.is_none_or(|peer| peer.ip().to_canonical().is_loopback()) }
     }
 }
 
@@ -40,6 +42,10 @@ impl Gate for BrokerGate<'_> {
         let access = self.shared.broker.access();
         let user = access.authenticate(&credentials.username, &credentials.password, self.from_loopback)?;
         Ok(Arc::clone(&user.name))
+    }
+
+    fn login(&self, mechanism: &str, user: Option<&str>, outcome: Result<(), &str>) {
+        events::login(&self.shared.broker, self.accepted, mechanism, user, outcome);
     }
 
     /// In RabbitMQ's order: the limits of the server, the vhost and the user, then whether there is a way in.

@@ -27,6 +27,9 @@ pub(super) trait Gate {
     /// Checks a login; the user's name.
     fn authenticate(&self, credentials: &Credentials) -> Result<Arc<str>, Refusal>;
 
+    /// Is told how a login by a mechanism went: whose it was, where that is known, and why it was refused.
+    fn login(&self, _mechanism: &str, _user: Option<&str>, _outcome: Result<(), &str>) {}
+
     /// Checks that the user may enter the vhost now.
     fn enter(&self, username: &Arc<str>, vhost: &str) -> Result<Self::Entry, Error>;
 }
@@ -198,12 +201,15 @@ fn log_in<G: Gate>(start_ok: &connection::StartOk<'_>, gate: &G) -> Result<Login
     };
     let credentials = sasl::credentials(start_ok.mechanism, start_ok.response).map_err(|error| {
         let reason = error.text.clone();
+        gate.login(start_ok.mechanism, None, Err(&reason));
         refused(error, reason)
     })?;
     let username = gate.authenticate(&credentials).map_err(|refusal| {
+        gate.login(start_ok.mechanism, Some(&credentials.username), Err(&refusal.to_string()));
         let reason = format!("{} login refused: {refusal}", start_ok.mechanism);
         refused(refusal.to_error(start_ok.mechanism), reason)
     })?;
+    gate.login(start_ok.mechanism, Some(&username), Ok(()));
     Ok(Login {
         username,
         mechanism: start_ok.mechanism.into(),

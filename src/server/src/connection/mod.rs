@@ -5,7 +5,7 @@
 //! * [`open`] (with [`frames`], [`post`], [`channels`], [`flow`], [`blocking`]): what frames and mail do on an open connection;
 //!   synchronous;
 //! * [`drive`] (with [`heartbeat`]): the loop that reads, takes mail, writes and keeps time;
-//! * [`failure`]: errors on their way to the peer, and endings for the log.
+//! * [`failure`]: errors on their way to the peer, and endings for the log; [`events`]: for observers.
 //!
 //! Not taken: a task to read and a task to write (a hand-over and a wake-up for each batch, and a queue between them
 //! that needs bounds of its own); a task for each channel.
@@ -13,6 +13,7 @@
 mod blocking;
 mod channels;
 mod drive;
+mod events;
 mod failure;
 mod flow;
 mod frames;
@@ -211,6 +212,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Handshaking<S> {
         }
         let accepted = registration.accepted();
         tracing::info!(connection = %accepted.name, user = %login.username, vhost = %vhost.name, "connection opened");
+        events::created(&shared.broker, &registration);
         let session = Session {
             connection_id: accepted.id,
             name: Arc::clone(&accepted.name),
@@ -229,6 +231,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Handshaking<S> {
         let open = Open::new(Arc::new(session), tuning.channel_max, place, shared.room.clone());
         let mut drive = Drive::new(transport, open, mail, tuning.heartbeat_s, shared.timings);
         let ending = drive.run().await;
+        events::closed(&shared.broker, &drive.open.session.registration);
         (drive.transport, ending)
     }
 }

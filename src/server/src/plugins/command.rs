@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use leveret_broker::{
     exchange::ExchangeTypes,
-    plugin::{Plugin, RegisterError, Registry, Section},
+    plugin::{Plugin, Predeclared, RegisterError, Registry, Section},
 };
 use serde_json::Value;
 
@@ -89,6 +89,12 @@ fn info(plugins: &Plugins, name: &str, config: &Config) -> Result<String, Failur
     for kind in registry.exchange_types().names().filter(|kind| built_in.find(kind).is_none()) {
         text += &format!("\nexchange type {kind}\n");
     }
+    for Predeclared { vhost, exchange } in registry.exchanges() {
+        text += &format!("\nexchange {} in vhost {vhost}, of type {}\n", exchange.name, exchange.kind);
+    }
+    for observer in registry.observers() {
+        text += &format!("\nobserver {}\n", observer.name());
+    }
     if let Some(section) = plugin.section() {
         text += &section_text(&section);
     }
@@ -125,6 +131,9 @@ fn state(plugin: &dyn Plugin, config: &Config) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use leveret_broker::plugin::{Event, Observer};
     use serde_json::json;
 
     use super::*;
@@ -161,9 +170,17 @@ mod tests {
             Some(Section { name: "rich_things", defaults: json!({"depth": {"max": 5, "min": null}, "name": "n"}) })
         }
 
-        fn register(&self, _registry: &mut Registry) -> Result<(), RegisterError> {
-            Ok(())
+        fn register(&self, registry: &mut Registry) -> Result<(), RegisterError> {
+            registry.observer(Arc::new(Rich))
         }
+    }
+
+    impl Observer for Rich {
+        fn name(&self) -> &str {
+            "onlooker"
+        }
+
+        fn observe(&self, _event: &Event) {}
     }
 
     fn samples() -> (Plugins, Config) {
@@ -184,7 +201,7 @@ mod tests {
     #[test]
     fn what_a_plugin_adds_and_can_be_told_is_shown() {
         let plugins = Plugins::default().with(Rich);
-        let expected = "rich (enabled)\nhas much\n\nconfiguration [rich_things], by default\n    \
+        let expected = "rich (enabled)\nhas much\n\nobserver onlooker\n\nconfiguration [rich_things], by default\n    \
                         depth.max = 5\n    depth.min = (not set)\n    name = \"n\"\n";
         assert_eq!(info(&plugins, "rich", &Config::default()).unwrap(), expected);
     }
