@@ -22,7 +22,8 @@ mod retry;
 mod ttl;
 // Transactions.
 mod tx;
-// Operators: policies, listings, limits and vhosts, by `leveret ctl`.
+// Operators: policies, listings, limits and vhosts, by `leveret ctl`; events.
+mod events;
 mod limits;
 mod policies;
 mod vhosts;

@@ -29,6 +29,8 @@ impl Plugins {
             Box::new(leveret_consistent_hash_exchange::ConsistentHashExchange),
             #[cfg(feature = "delayed-message-exchange")]
             Box::new(leveret_delayed_message_exchange::DelayedMessageExchange),
+            #[cfg(feature = "event-exchange")]
+            Box::<leveret_event_exchange::EventExchange>::default(),
             #[cfg(feature = "management")]
             Box::new(leveret_management::Management),
             #[cfg(feature = "message-deduplication")]
