@@ -16,13 +16,13 @@ use leveret_store::Store;
 use parking_lot::Mutex;
 
 use crate::{
-    Turn, VHost, VHostMetadata,
+    Error, Turn, VHost, VHostMetadata,
     access::Access,
     clock,
     exchange::ExchangeTypes,
     limits::Limits,
     memory::MessageMemory,
-    plugin::{Event, EventKind, Observer, Registry, tell},
+    plugin::{Event, EventKind, IncomingMessage, Observer, Registry, tell},
     policy::Policies,
     queue::Sizing,
     recovery::{self, OpenError},
@@ -187,6 +187,19 @@ impl Broker {
     #[must_use]
     pub fn node(&self) -> &str {
         self.registry.node()
+    }
+
+    /// Has interceptors see a message that a client publishes, before it is routed; its raw properties, where they have
+    /// changed them.
+    ///
+    /// # Errors
+    /// What one of them refuses the message with.
+    #[inline]
+    pub fn intercept(&self, message: &IncomingMessage<'_>) -> Result<Option<Vec<u8>>, Error> {
+        if self.registry.interceptors().is_empty() {
+            return Ok(None);
+        }
+        self.registry.intercept(message)
     }
 
     /// Has observers told at once that something has happened by a user's doing; what happens within a turn is the turn's

@@ -11,7 +11,7 @@ use leveret_broker::{
     Publish, Publisher, Turn, VHost,
     access::{Permission, Resource},
     message::RecordView,
-    plugin::{payload_to_json, properties_to_json},
+    plugin::{IncomingMessage, payload_to_json, properties_to_json},
     queue::{Got, Outcome, Queue},
 };
 use serde_json::{Map, Value, json};
@@ -45,21 +45,24 @@ async fn publish(
     let properties = properties_from_json(&body.object("properties")?)?;
     check_publish(&api, &caller, &vhost, exchange, routing_key, &properties)?;
     let raw = properties.to_raw();
-    let message = Message { exchange, routing_key, raw: &raw, body: &payload };
-    let routed = step::commit(&api, &caller, |turn| publish_one(turn, &vhost, &message)).await?;
+    let message = Message { user: caller.acting_user(), exchange, routing_key, raw: &raw, body: &payload };
+    let routed = step::commit(&api, &caller, |turn| publish_one(&api, turn, &vhost, &message)).await?;
     Ok(Json(json!({ "routed": routed })))
 }
 
 struct Message<'a> {
+    user: &'a str,
     exchange: &'a str,
     routing_key: &'a [u8],
     raw: &'a [u8],
     body: &'a [u8],
 }
 
-fn publish_one(turn: &mut Turn<'_>, vhost: &Arc<VHost>, message: &Message<'_>) -> Result<bool, ApiError> {
+fn publish_one(api: &Api, turn: &mut Turn<'_>, vhost: &Arc<VHost>, message: &Message<'_>) -> Result<bool, ApiError> {
     vhost.exchange(message.exchange)?;
-    let properties = Properties::parse(message.raw).map_err(ApiError::bad_request)?;
+    let intercepted = intercept(api, turn.now_ms, vhost, message)?;
+    let raw = intercepted.as_deref().unwrap_or(message.raw);
+    let properties = Properties::parse(raw).map_err(ApiError::bad_request)?;
     let exchange_and_key = short_strings(message.exchange.as_bytes(), message.routing_key)?;
     let mut publisher = Publisher::new(Arc::clone(vhost));
     let publish = Publish {
@@ -67,13 +70,20 @@ fn publish_one(turn: &mut Turn<'_>, vhost: &Arc<VHost>, message: &Message<'_>) -
         exchange: message.exchange,
         routing_key: message.routing_key,
         properties: &properties,
-        properties_raw: message.raw,
+        properties_raw: raw,
         body: message.body,
         dead_lettered: false,
     };
     let routing = publisher.publish(turn, &publish, 0)?;
     let refused = publisher.flush(turn);
     Ok(routing.routed && refused.is_empty())
+}
+
+fn intercept(api: &Api, now_ms: u64, vhost: &VHost, message: &Message<'_>) -> Result<Option<Vec<u8>>, ApiError> {
+    let &Message { user, exchange, routing_key, raw, body } = message;
+    let properties = &Properties::parse(raw).map_err(ApiError::bad_request)?;
+    let vhost = &vhost.name;
+    Ok(api.broker.intercept(&IncomingMessage { now_ms, user, vhost, exchange, routing_key, properties, body })?)
 }
 
 fn check_publish(

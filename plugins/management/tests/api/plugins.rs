@@ -1,9 +1,15 @@
-//! Routes that other plugins have added.
+//! What other plugins have added.
+
+use std::sync::Arc;
 
 use hyper::Method;
 use leveret_broker::{
+    Error,
     access::{Permission, Resource},
-    plugin::{HttpError, HttpMethod, HttpRequest, HttpResponse, HttpRoute},
+    plugin::{
+        Draft, HttpError, HttpMethod, HttpRequest, HttpResponse, HttpRoute, IncomingMessage, Interceptor, Plugin,
+        RegisterError, Registry,
+    },
 };
 use serde_json::{Value, json};
 
@@ -70,4 +76,51 @@ async fn who_may_not_see_is_not_shown() {
     assert_eq!(as_anna().await, 401, "nor with the exchange");
     assert_eq!(api.put("permissions/%2F/anna", json!({ "configure": "", "write": "", "read": "^x$" })).await, 204);
     assert_eq!(as_anna().await, 200);
+}
+
+/// Says in messages who has sent them, and refuses those without a body.
+struct Signer;
+
+impl Plugin for Signer {
+    fn name(&self) -> &'static str {
+        "signer"
+    }
+
+    fn description(&self) -> &'static str {
+        "signs messages"
+    }
+
+    fn register(&self, registry: &mut Registry) -> Result<(), RegisterError> {
+        registry.interceptor(Arc::new(Signer))
+    }
+}
+
+impl Interceptor for Signer {
+    fn name(&self) -> &str {
+        "signer"
+    }
+
+    fn intercept(&self, message: &IncomingMessage<'_>, draft: &mut Draft<'_>) -> Result<(), Error> {
+        if message.body.is_empty() {
+            return Err(Error::precondition_failed("there is nothing to sign"));
+        }
+        draft.properties()?.app_id = Some(message.user.into());
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn interceptors_see_what_is_published_here() {
+    let api = Api::with_plugin(&Signer).await;
+    api.put("queues/%2F/q", json!({})).await;
+    let publish = async |payload: &str| {
+        let message = json!({ "routing_key": "q", "payload": payload, "properties": { "type": "greeting" } });
+        api.post("exchanges/%2F/amq.default/publish", message).await
+    };
+    assert_eq!(publish("hello").await, (200, json!({ "routed": true })));
+    let (status, answer) = publish("").await;
+    assert_eq!((status, &answer["reason"]), (400, &json!("PRECONDITION_FAILED - there is nothing to sign")));
+    let (_, got) = api.post("queues/%2F/q/get", json!({ "count": 5, "ackmode": "ack_requeue_false" })).await;
+    assert_eq!(got.as_array().unwrap().len(), 1);
+    assert_eq!(got[0]["properties"], json!({ "app_id": "guest", "type": "greeting" }));
 }

@@ -11,7 +11,10 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
-use leveret_broker::{Broker, BrokerConfig, plugin::HttpRoute};
+use leveret_broker::{
+    Broker, BrokerConfig,
+    plugin::{HttpRoute, Plugin, Registry},
+};
 use leveret_management::{Clients, Door, router};
 use leveret_store::{Options, Store};
 use serde_json::{Value, json};
@@ -89,27 +92,35 @@ impl Api {
     }
 
     pub(crate) async fn of(door: Door) -> Self {
-        Self::serving(door, &[]).await
+        Self::serving(door, Registry::default()).await
     }
 
     /// Over TCP, with the routes of a plugin.
     pub(crate) async fn with_routes(routes: &[HttpRoute]) -> Self {
-        Self::serving(Door::Tcp, routes).await
+        let mut registry = Registry::default();
+        routes.iter().try_for_each(|route| registry.http_route(route.clone())).unwrap();
+        Self::serving(Door::Tcp, registry).await
     }
 
-    async fn serving(door: Door, routes: &[HttpRoute]) -> Self {
+    /// Over TCP, with what a plugin adds.
+    pub(crate) async fn with_plugin(plugin: &dyn Plugin) -> Self {
+        Self::serving(Door::Tcp, Registry::of([plugin]).unwrap()).await
+    }
+
+    async fn serving(door: Door, registry: Registry) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut api = Self::open_with(&folder, door, routes).await;
+        let mut api = Self::open_with(&folder, door, registry).await;
         api._folder = Some(folder);
         api
     }
 
     /// In a folder that outlives it.
     pub(crate) async fn open(folder: &TempDir, door: Door) -> Self {
-        Self::open_with(folder, door, &[]).await
+        Self::open_with(folder, door, Registry::default()).await
     }
 
-    async fn open_with(folder: &TempDir, door: Door, routes: &[HttpRoute]) -> Self {
+    async fn open_with(folder: &TempDir, door: Door, registry: Registry) -> Self {
+        let registry = Arc::new(registry);
         let store = Store::open(folder.path(), &Options::default()).unwrap();
         let config = BrokerConfig {
             default_user: "guest".to_owned(),
@@ -117,13 +128,14 @@ impl Api {
             loopback_users: vec!["guest".to_owned()],
             message_memory_bytes: usize::MAX,
         };
-        let broker = Broker::open(store, &config, Arc::default()).unwrap();
+        let broker = Broker::open(store, &config, Arc::clone(&registry)).unwrap();
         let clients = Arc::new(FakeClients::default());
         let shown = Arc::clone(&clients);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(serve(listener, router(Arc::clone(&broker), shown, door, routes), stopped));
+        let serving =
+            tokio::spawn(serve(listener, router(Arc::clone(&broker), shown, door, registry.http_routes()), stopped));
         Self { address, broker, clients, stop, serving, _folder: None }
     }
 

@@ -4,8 +4,9 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use serde::de::DeserializeOwned;
 
-use super::{HttpRoute, Observer, Plugin, Setup};
+use super::{Draft, HttpRoute, IncomingMessage, Interceptor, Observer, Plugin, Setup};
 use crate::{
+    Error,
     exchange::{DuplicateExchangeType, ExchangeType, ExchangeTypes},
     topology::DeclareExchange,
 };
@@ -25,6 +26,9 @@ pub enum RegisterError {
     /// Its observer is there already.
     #[error("the observer '{0}' is registered twice")]
     DuplicateObserver(String),
+    /// Its interceptor is there already.
+    #[error("the interceptor '{0}' is registered twice")]
+    DuplicateInterceptor(String),
     /// Its exchange is there already.
     #[error("the exchange '{exchange}' in vhost '{vhost}' is registered twice")]
     DuplicateExchange {
@@ -65,6 +69,7 @@ pub struct Registry {
     sections: BTreeSet<&'static str>,
     observers: Vec<Arc<dyn Observer>>,
     exchanges: Vec<Predeclared>,
+    interceptors: Vec<Arc<dyn Interceptor>>,
 }
 
 impl Registry {
@@ -186,117 +191,35 @@ impl Registry {
     pub fn exchanges(&self) -> &[Predeclared] {
         &self.exchanges
     }
+
+    /// Has somebody see messages when they come in.
+    ///
+    /// # Errors
+    /// Where its name is taken.
+    pub fn interceptor(&mut self, interceptor: Arc<dyn Interceptor>) -> Result<(), RegisterError> {
+        if self.interceptors.iter().any(|other| other.name() == interceptor.name()) {
+            return Err(RegisterError::DuplicateInterceptor(interceptor.name().to_owned()));
+        }
+        self.interceptors.push(interceptor);
+        Ok(())
+    }
+
+    /// Those who see messages, in the order in which they do.
+    #[must_use]
+    pub fn interceptors(&self) -> &[Arc<dyn Interceptor>] {
+        &self.interceptors
+    }
+
+    /// Has them see a message that a client publishes; its raw properties, where they have changed them.
+    ///
+    /// # Errors
+    /// What one of them refuses the message with; those after it do not see it.
+    pub fn intercept(&self, message: &IncomingMessage<'_>) -> Result<Option<Vec<u8>>, Error> {
+        let mut draft = Draft::new(message.properties);
+        self.interceptors.iter().try_for_each(|interceptor| interceptor.intercept(message, &mut draft))?;
+        Ok(draft.into_raw())
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use leveret_amqp::FieldTable;
-    use serde_json::json;
-
-    use super::*;
-    use crate::{
-        Error,
-        exchange::{Fanout, Router},
-        plugin::{Event, HttpMethod, HttpResponse, Section},
-    };
-
-    struct Kind(&'static str);
-
-    impl ExchangeType for Kind {
-        fn name(&self) -> &str {
-            self.0
-        }
-
-        fn router(&self, _arguments: &FieldTable) -> Result<Box<dyn Router>, Error> {
-            Ok(Box::new(Fanout::default()))
-        }
-    }
-
-    impl Observer for Kind {
-        fn name(&self) -> &str {
-            self.0
-        }
-
-        fn observe(&self, _event: &Event) {}
-    }
-
-    /// A plugin that has one thing of each sort.
-    struct Sample {
-        name: &'static str,
-        kind: &'static str,
-        path: &'static str,
-        section: &'static str,
-        observer: &'static str,
-        exchange: &'static str,
-    }
-
-    static NO_ARGUMENTS: FieldTable = FieldTable::new();
-
-    impl Sample {
-        fn of(name: &'static str, kind: &'static str, path: &'static str) -> Self {
-            Self { name, kind, path, section: name, observer: name, exchange: name }
-        }
-    }
-
-    impl Plugin for Sample {
-        fn name(&self) -> &'static str {
-            self.name
-        }
-
-        fn description(&self) -> &'static str {
-            "a sample"
-        }
-
-        fn section(&self) -> Option<Section> {
-            Some(Section { name: self.section, defaults: json!({}) })
-        }
-
-        fn register(&self, registry: &mut Registry) -> Result<(), RegisterError> {
-            registry.exchange_type(Kind(self.kind))?;
-            registry.observer(Arc::new(Kind(self.observer)))?;
-            let exchange = DeclareExchange {
-                name: self.exchange,
-                kind: "fanout",
-                durable: true,
-                auto_delete: false,
-                internal: true,
-                arguments: &NO_ARGUMENTS,
-            };
-            registry.exchange(Predeclared { vhost: "/".into(), exchange })?;
-            registry.http_route(HttpRoute::new(HttpMethod::Get, self.path, "answers", |_| Ok(HttpResponse::NoContent)))
-        }
-    }
-
-    fn registered(plugins: &[Sample]) -> Result<Registry, RegisterError> {
-        Registry::of(plugins.iter().map(|plugin| plugin as &dyn Plugin))
-    }
-
-    #[test]
-    fn what_plugins_add_is_there() {
-        let registry = registered(&[Sample::of("two", "x-two", "/two"), Sample::of("one", "x-one", "/one")]).unwrap();
-        assert_eq!(registry.plugins().collect::<Vec<_>>(), ["one", "two"]);
-        assert!(registry.exchange_types().find("x-two").is_some() && registry.exchange_types().find("topic").is_some());
-        assert_eq!(registry.http_routes().iter().map(|route| route.path).collect::<Vec<_>>(), ["/two", "/one"]);
-        assert_eq!(registry.observers().iter().map(|observer| observer.name()).collect::<Vec<_>>(), ["two", "one"]);
-        assert_eq!(registry.exchanges().iter().map(|one| one.exchange.name).collect::<Vec<_>>(), ["two", "one"]);
-    }
-
-    #[test]
-    fn each_name_is_given_once() {
-        let refused =
-            |other| registered(&[Sample::of("one", "x-one", "/one"), other]).err().map(|error| error.to_string());
-        let other = || Sample::of("other", "x-other", "/other");
-        for (taken, text) in [
-            (Sample { name: "one", ..other() }, "there are two plugins of the name 'one'"),
-            (Sample { kind: "x-one", ..other() }, "exchange type 'x-one' is registered twice"),
-            (Sample { kind: "topic", ..other() }, "exchange type 'topic' is registered twice"),
-            (Sample { path: "/one", ..other() }, "the HTTP route GET /one is registered twice"),
-            (Sample { section: "one", ..other() }, "the configuration section [one] belongs to two plugins"),
-            (Sample { observer: "one", ..other() }, "the observer 'one' is registered twice"),
-            (Sample { exchange: "one", ..other() }, "the exchange 'one' in vhost '/' is registered twice"),
-        ] {
-            assert_eq!(refused(taken).unwrap(), text);
-        }
-        assert!(refused(other()).is_none());
-    }
-}
+mod tests;

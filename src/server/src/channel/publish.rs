@@ -1,7 +1,7 @@
 //! basic.publish with its content: checks, routing, returns, confirms.
 
 use leveret_amqp::{Properties, ReplyCode, basic, split_exchange_and_key};
-use leveret_broker::{Error, Publish, Turn, message};
+use leveret_broker::{Error, Publish, Turn, message, plugin::IncomingMessage};
 
 use super::{
     Channel,
@@ -58,11 +58,14 @@ impl Channel {
     fn publish_from(&mut self, head: &Head, body: &[u8], step: &mut Step<'_, '_>) -> Result<(), Error> {
         let mut message = Incoming::parse(&head.exchange_and_key, &head.properties_raw, body, head.mandatory)?;
         self.check(&message, step.session)?;
+        let intercepted = intercept(&message, step)?;
+        if let Some(intercepted) = &intercepted {
+            message.set_properties(intercepted)?;
+        }
         stats::count(&self.stats.published, 1);
         let rewritten = self.rewrite_reply_to(&message.properties)?;
         if let Some(rewritten) = &rewritten {
-            message.properties = Properties::parse(rewritten)?;
-            message.properties_raw = rewritten;
+            message.set_properties(rewritten)?;
         }
         match &mut self.transaction {
             Some(transaction) => transaction.publish(message.to_owned_message(), step.session, &self.stats),
@@ -172,6 +175,20 @@ impl Channel {
     }
 }
 
+/// The raw properties that interceptors have given a message, where they have changed them.
+fn intercept(message: &Incoming<'_>, step: &Step<'_, '_>) -> Result<Option<Vec<u8>>, Error> {
+    let session = step.session;
+    session.broker.intercept(&IncomingMessage {
+        now_ms: step.turn.now_ms,
+        user: &session.username,
+        vhost: &session.vhost.name,
+        exchange: message.exchange,
+        routing_key: message.routing_key,
+        properties: &message.properties,
+        body: message.body,
+    })
+}
+
 impl<'a> Incoming<'a> {
     /// Reads the parts of a message as they came.
     ///
@@ -193,6 +210,13 @@ impl<'a> Incoming<'a> {
             body,
             mandatory,
         })
+    }
+
+    /// Goes on with other properties.
+    fn set_properties(&mut self, raw: &'a [u8]) -> Result<(), Error> {
+        self.properties = Properties::parse(raw)?;
+        self.properties_raw = raw;
+        Ok(())
     }
 
     /// A message that was kept.

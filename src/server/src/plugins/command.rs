@@ -95,6 +95,9 @@ fn info(plugins: &Plugins, name: &str, config: &Config) -> Result<String, Failur
     for observer in registry.observers() {
         text += &format!("\nobserver {}\n", observer.name());
     }
+    for interceptor in registry.interceptors() {
+        text += &format!("\ninterceptor {}\n", interceptor.name());
+    }
     if let Some(section) = plugin.section() {
         text += &section_text(&section);
     }
