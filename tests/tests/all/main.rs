@@ -22,8 +22,9 @@ mod retry;
 mod ttl;
 // Transactions.
 mod tx;
-// Operators: policies, listings, limits and vhosts, by `leveret ctl`; events.
+// Operators: policies, listings, limits and vhosts, by `leveret ctl`; events and interceptors.
 mod events;
+mod interceptors;
 mod limits;
 mod policies;
 mod vhosts;

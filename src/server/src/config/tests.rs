@@ -31,10 +31,11 @@ fn sections() -> Vec<Section> {
     Plugins::compiled_in().sections()
 }
 
-/// All leaf keys, such as `amqp.bind`.
+/// All leaf keys that have a value, such as `amqp.bind`.
 fn keys(dict: &Dict, prefix: &str) -> Vec<String> {
     let below = |(name, value): (&String, &Value)| match value {
         Value::Dict(_, inner) => keys(inner, &format!("{prefix}{name}.")),
+        Value::Empty(..) => Vec::new(),
         _ => vec![format!("{prefix}{name}")],
     };
     dict.iter().flat_map(below).collect()
@@ -53,6 +54,29 @@ fn the_file_states_every_key_with_its_default() {
     let mut defaults = Value::serialize(&expected).unwrap().into_dict().unwrap();
     defaults.extend(expected.sections.iter().map(|(name, values)| (name.clone(), Value::serialize(values).unwrap())));
     assert_eq!(keys(&stated, ""), keys(&defaults, ""));
+}
+
+/// The keys below `value` that have no default.
+fn keys_without_default(value: &serde_json::Value, key: &str) -> Vec<String> {
+    match value {
+        serde_json::Value::Null => vec![key.to_owned()],
+        serde_json::Value::Object(inner) => {
+            inner.iter().flat_map(|(name, value)| keys_without_default(value, &format!("{key}.{name}"))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn the_file_shows_keys_without_a_default_as_comments() {
+    let text = std::fs::read_to_string(FILE).unwrap();
+    let comments = text.lines().filter_map(|line| line.strip_prefix("# ")?.split_once(" = "));
+    let shown: Vec<&str> = comments.map(|(key, _)| key).collect();
+    for section in sections() {
+        for key in keys_without_default(&section.defaults, section.name) {
+            assert!(shown.iter().any(|shown| key.ends_with(&format!(".{shown}"))), "{key} is not shown");
+        }
+    }
 }
 
 #[test]

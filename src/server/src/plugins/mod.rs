@@ -35,6 +35,8 @@ impl Plugins {
             Box::new(leveret_management::Management),
             #[cfg(feature = "message-deduplication")]
             Box::new(leveret_message_deduplication::MessageDeduplication),
+            #[cfg(feature = "message-interceptors")]
+            Box::new(leveret_message_interceptors::MessageInterceptors),
             #[cfg(feature = "modulus-hash-exchange")]
             Box::new(leveret_modulus_hash_exchange::ModulusHashExchange),
             #[cfg(feature = "random-exchange")]
