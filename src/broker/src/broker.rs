@@ -17,7 +17,8 @@ use parking_lot::Mutex;
 
 use crate::{
     Error, Turn, VHost, VHostMetadata,
-    access::Access,
+    access::{Access, Refusal},
+    auth::Identity,
     clock,
     exchange::ExchangeTypes,
     limits::Limits,
@@ -163,6 +164,15 @@ impl Broker {
     #[must_use]
     pub fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// Lets a user in with a password, through the backends in their order. `from_loopback`: the peer is on this machine.
+    /// Answers at once as long as the internal backend is the only one that is asked.
+    ///
+    /// # Errors
+    /// Why not, for the log.
+    pub async fn log_in(&self, name: &str, password: &[u8], from_loopback: bool) -> Result<Identity, Refusal> {
+        self.registry.backends().log_in(&self.access, name, password, from_loopback).await
     }
 
     /// Policies and operator policies.

@@ -11,12 +11,14 @@
 //! * [`timeline`]: those that wait for their time;
 //! * [`deduplication`]: those that come again;
 //! * [`access`], [`policy`], [`arguments`]: who may do what, and what a declaration means;
+//! * [`auth`]: who is let in, and who else may decide on that;
 //! * [`catalogue`], [`recovery`]: what survives a restart;
 //! * [`plugin`]: what can be added.
 
 pub mod access;
 mod admin;
 pub mod arguments;
+pub mod auth;
 mod broker;
 pub mod catalogue;
 mod claims;

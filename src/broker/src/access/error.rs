@@ -1,5 +1,7 @@
 //! What can go wrong in changing users, and why a login is refused.
 
+use std::sync::Arc;
+
 use super::user::{USER_NAME_BYTES_MAX, USER_TAGS_MAX};
 use crate::{Error, pattern::PatternError};
 
@@ -44,6 +46,26 @@ pub enum Refusal {
     /// A user that may connect from this machine only, from another one.
     #[error("user '{0}' can only connect via localhost")]
     LoopbackOnly(String),
+    /// A plugin's backend does not let the user in.
+    #[error("user '{user}' - refused by backend {backend}: {reason}")]
+    Backend {
+        /// As the client has it.
+        user: String,
+        /// Which.
+        backend: Arc<str>,
+        /// Why, in its words.
+        reason: String,
+    },
+    /// A plugin's backend could not say, so the user is not let in.
+    #[error("backend {backend} failed authenticating user '{user}': {reason}")]
+    BackendFailed {
+        /// As the client has it.
+        user: String,
+        /// Which.
+        backend: Arc<str>,
+        /// What went wrong.
+        reason: String,
+    },
 }
 
 impl Refusal {

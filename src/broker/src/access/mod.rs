@@ -25,13 +25,13 @@ use std::{
     },
 };
 
-use leveret_amqp::ReplyCode;
 use parking_lot::RwLock;
 
 pub use cache::PermissionCache;
 pub use error::{AccessError, Refusal};
 pub use password::{HashingAlgorithm, PasswordHash, PasswordHashError};
 pub use permissions::{Permission, Permissions, Resource, TopicPermissions};
+pub(crate) use permissions::{refused, topic_refused, user_id_refused, vhost_refused};
 pub use store::Removed;
 pub use user::{Role, USER_NAME_BYTES_MAX, USER_TAGS_MAX, User, parse_tags};
 
@@ -98,8 +98,7 @@ impl Access {
         if self.state.read().grants(user, vhost).is_some() {
             return Ok(());
         }
-        let text = format!("access to vhost '{vhost}' refused for user '{user}'");
-        Err(Error::new(ReplyCode::NotAllowed, text))
+        Err(vhost_refused(user, vhost))
     }
 
     /// Checks a permission on a queue or exchange.
@@ -109,7 +108,7 @@ impl Access {
     pub fn check(&self, user: &str, vhost: &str, permission: Permission, resource: Resource<'_>) -> Result<(), Error> {
         match self.state.read().grants(user, vhost) {
             Some(grants) if grants.allow(permission, resource) => Ok(()),
-            _ => Err(permissions::refused(user, vhost, permission, resource)),
+            _ => Err(refused(user, vhost, permission, resource)),
         }
     }
 
@@ -137,16 +136,23 @@ impl Access {
         if claimed == user.as_bytes() || self.user(user).is_some_and(|user| user.has_role(Role::Impersonator)) {
             return Ok(());
         }
-        let claimed = String::from_utf8_lossy(claimed);
-        let text = format!("user_id property set to '{claimed}' but authenticated user was '{user}'");
-        Err(Error::precondition_failed(text))
+        Err(user_id_refused(user, claimed))
+    }
+
+    /// Checks that a user, of whatever backend, may connect from where it does.
+    ///
+    /// # Errors
+    /// Where it is bound to this machine and comes from another one.
+    pub fn check_loopback(&self, name: &str, from_loopback: bool) -> Result<(), Refusal> {
+        if from_loopback || !self.loopback_users.contains(name) {
+            return Ok(());
+        }
+        Err(Refusal::LoopbackOnly(name.into()))
     }
 
     fn at_home(&self, user: Arc<User>, from_loopback: bool) -> Result<Arc<User>, Refusal> {
-        if from_loopback || !self.loopback_users.contains(&*user.name) {
-            return Ok(user);
-        }
-        Err(Refusal::LoopbackOnly(user.name.to_string()))
+        self.check_loopback(&user.name, from_loopback)?;
+        Ok(user)
     }
 
     fn topic_grants(&self, user: &str, vhost: &str, exchange: &str) -> Option<Arc<TopicGrants>> {

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use leveret_amqp::ReplyCode;
 use serde::{Deserialize, Serialize};
 
 use super::AccessError;
@@ -156,16 +157,38 @@ impl TopicGrants {
             return Ok(());
         }
         let TopicPermissions { user, vhost, exchange, .. } = &*self.permissions;
-        Err(Error::access_refused(format!(
-            "{} access to topic '{}' in exchange '{exchange}' in vhost '{vhost}' refused for user '{user}'",
-            permission.name(),
-            String::from_utf8_lossy(routing_key)
-        )))
+        Err(topic_refused(user, vhost, permission, exchange, routing_key))
     }
 }
 
-/// 403 as RabbitMQ words it.
-pub(super) fn refused(user: &str, vhost: &str, permission: Permission, resource: Resource<'_>) -> Error {
+/// 530 for a vhost, as RabbitMQ words it.
+pub(crate) fn vhost_refused(user: &str, vhost: &str) -> Error {
+    Error::new(ReplyCode::NotAllowed, format!("access to vhost '{vhost}' refused for user '{user}'"))
+}
+
+/// 403 for a routing key, as RabbitMQ words it.
+pub(crate) fn topic_refused(
+    user: &str,
+    vhost: &str,
+    permission: Permission,
+    exchange: &str,
+    routing_key: &[u8],
+) -> Error {
+    Error::access_refused(format!(
+        "{} access to topic '{}' in exchange '{exchange}' in vhost '{vhost}' refused for user '{user}'",
+        permission.name(),
+        String::from_utf8_lossy(routing_key)
+    ))
+}
+
+/// 406 for a `user-id` that is another's, as RabbitMQ words it.
+pub(crate) fn user_id_refused(user: &str, claimed: &[u8]) -> Error {
+    let claimed = String::from_utf8_lossy(claimed);
+    Error::precondition_failed(format!("user_id property set to '{claimed}' but authenticated user was '{user}'"))
+}
+
+/// 403 for a queue or exchange, as RabbitMQ words it.
+pub(crate) fn refused(user: &str, vhost: &str, permission: Permission, resource: Resource<'_>) -> Error {
     let permission = permission.name();
     Error::access_refused(format!("{permission} access to {resource} in vhost '{vhost}' refused for user '{user}'"))
 }
@@ -203,8 +226,6 @@ fn expand(pattern: &str, user: &str, vhost: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use leveret_amqp::ReplyCode;
-
     use super::*;
 
     fn topic(write: &str) -> TopicGrants {

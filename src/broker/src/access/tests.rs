@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+use leveret_amqp::ReplyCode;
+
 use super::*;
 
 const NO_TAGS: &[&str] = &[];

@@ -1,12 +1,16 @@
 //! What plugins have added.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, btree_map::Entry},
+    sync::Arc,
+};
 
 use serde::de::DeserializeOwned;
 
 use super::{Draft, HttpRoute, IncomingMessage, Interceptor, Observer, Plugin, Setup};
 use crate::{
     Error,
+    auth::{Authenticator, Authorizer, BackendChoice, Backends, ChoiceError, INTERNAL, Named, Terms},
     exchange::{DuplicateExchangeType, ExchangeType, ExchangeTypes},
     topology::DeclareExchange,
 };
@@ -23,6 +27,14 @@ pub enum RegisterError {
     /// Its HTTP route is there already.
     #[error("the HTTP route {0} is registered twice")]
     DuplicateRoute(String),
+    /// Its backend is there already, or the broker's own has the name.
+    #[error("the {kind} '{name}' is registered twice")]
+    DuplicateBackend {
+        /// `authenticator` or `authorizer`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
     /// Its observer is there already.
     #[error("the observer '{0}' is registered twice")]
     DuplicateObserver(String),
@@ -70,6 +82,9 @@ pub struct Registry {
     observers: Vec<Arc<dyn Observer>>,
     exchanges: Vec<Predeclared>,
     interceptors: Vec<Arc<dyn Interceptor>>,
+    authenticators: Named<dyn Authenticator>,
+    authorizers: Named<dyn Authorizer>,
+    backends: Backends,
 }
 
 impl Registry {
@@ -218,6 +233,67 @@ impl Registry {
         let mut draft = Draft::new(message.properties);
         self.interceptors.iter().try_for_each(|interceptor| interceptor.intercept(message, &mut draft))?;
         Ok(draft.into_raw())
+    }
+
+    /// Adds a backend that checks passwords. It is asked where `auth.backends` names it.
+    ///
+    /// # Errors
+    /// Where its name is taken.
+    pub fn authenticator(&mut self, backend: impl Authenticator + 'static) -> Result<(), RegisterError> {
+        let name = backend.name().to_owned();
+        add("authenticator", &mut self.authenticators, name, Arc::new(backend))
+    }
+
+    /// Adds a backend that decides on permissions. It is asked where `auth.backends` names it.
+    ///
+    /// # Errors
+    /// Where its name is taken.
+    pub fn authorizer(&mut self, backend: impl Authorizer + 'static) -> Result<(), RegisterError> {
+        let name = backend.name().to_owned();
+        add("authorizer", &mut self.authorizers, name, Arc::new(backend))
+    }
+
+    /// Says which backends are asked, in which order. Without it that is the internal one alone.
+    ///
+    /// # Errors
+    /// Where one is named that is not there, or none at all.
+    pub fn choose_backends(&mut self, order: &[BackendChoice], terms: Terms) -> Result<(), ChoiceError> {
+        self.backends = Backends::new(order, &self.authenticators, &self.authorizers, terms)?;
+        Ok(())
+    }
+
+    /// The backends that are asked, in their order.
+    #[must_use]
+    pub fn backends(&self) -> &Backends {
+        &self.backends
+    }
+
+    /// The names of the authenticators that plugins have added, sorted.
+    pub fn authenticators(&self) -> impl Iterator<Item = &str> {
+        self.authenticators.keys().map(String::as_str)
+    }
+
+    /// The names of the authorizers that plugins have added, sorted.
+    pub fn authorizers(&self) -> impl Iterator<Item = &str> {
+        self.authorizers.keys().map(String::as_str)
+    }
+}
+
+fn add<T: ?Sized>(
+    kind: &'static str,
+    backends: &mut Named<T>,
+    name: String,
+    backend: Arc<T>,
+) -> Result<(), RegisterError> {
+    if name == INTERNAL {
+        return Err(RegisterError::DuplicateBackend { kind, name });
+    }
+    match backends.entry(name) {
+        Entry::Occupied(taken) => Err(RegisterError::DuplicateBackend { kind, name: taken.key().clone() }),
+        Entry::Vacant(free) => {
+            free.insert(backend);
+            Ok(())
+        }
     }
 }
 
