@@ -99,7 +99,7 @@ fn arguments_hash(arguments: &FieldTable) -> String {
 }
 
 async fn list(State(api): State<Api>, Query(query): Query<ListQuery>, caller: Caller) -> Answer {
-    let vhosts = caller.vhosts(&api);
+    let vhosts = caller.vhosts(&api).await;
     let of = |vhost: &Arc<VHost>| all_of(vhost).iter().map(|binding| to_json(vhost, binding)).collect::<Vec<_>>();
     query.apply(vhosts.iter().flat_map(of).collect())
 }
@@ -115,18 +115,18 @@ async fn list_of(
     Query(query): Query<ListQuery>,
     caller: Caller,
 ) -> Answer {
-    query.apply(some_of(&*caller.vhost(&api, &vhost)?, |_| true))
+    query.apply(some_of(&*caller.vhost(&api, &vhost).await?, |_| true))
 }
 
 async fn from_exchange(State(api): State<Api>, Path((vhost, name)): Path<(String, String)>, caller: Caller) -> Answer {
-    let vhost = caller.vhost(&api, &vhost)?;
+    let vhost = caller.vhost(&api, &vhost).await?;
     let name = exchange_name(&name);
     vhost.exchange(name)?;
     Ok(Json(Value::Array(some_of(&vhost, |binding| &*binding.source == name))))
 }
 
 async fn to_exchange(State(api): State<Api>, Path((vhost, name)): Path<(String, String)>, caller: Caller) -> Answer {
-    let vhost = caller.vhost(&api, &vhost)?;
+    let vhost = caller.vhost(&api, &vhost).await?;
     let name = exchange_name(&name);
     vhost.exchange(name)?;
     let destination = Destination::Exchange(name.into());
@@ -134,7 +134,7 @@ async fn to_exchange(State(api): State<Api>, Path((vhost, name)): Path<(String, 
 }
 
 async fn to_queue(State(api): State<Api>, Path((vhost, name)): Path<(String, String)>, caller: Caller) -> Answer {
-    let vhost = caller.vhost(&api, &vhost)?;
+    let vhost = caller.vhost(&api, &vhost).await?;
     vhost.find_queue(&name).ok_or(ApiError::NotFound)?;
     let destination = Destination::Queue(name.as_str().into());
     Ok(Json(Value::Array(some_of(&vhost, |binding| binding.destination == destination))))
@@ -152,7 +152,7 @@ fn destination(kind: &str, name: &str) -> Result<Destination, ApiError> {
 }
 
 async fn between(State(api): State<Api>, Path((vhost, source, kind, name)): Path<Ends>, caller: Caller) -> Answer {
-    let vhost = caller.vhost(&api, &vhost)?;
+    let vhost = caller.vhost(&api, &vhost).await?;
     let (source, destination) = (exchange_name(&source), destination(&kind, &name)?);
     check_ends_exist(&vhost, source, &destination)?;
     let is_between = |binding: &Binding| &*binding.source == source && binding.destination == destination;
@@ -169,17 +169,16 @@ fn check_ends_exist(vhost: &VHost, source: &str, destination: &Destination) -> R
 }
 
 /// As queue.bind and exchange.bind: the destination must be writable, the source readable.
-fn check_bind(api: &Api, caller: &Caller, vhost: &VHost, binding: &Binding) -> Result<(), ApiError> {
+async fn check_bind(api: &Api, caller: &Caller, vhost: &VHost, binding: &Binding) -> Result<(), ApiError> {
     let destination = match &binding.destination {
         Destination::Queue(name) => Resource::Queue(name),
         Destination::Exchange(name) => Resource::Exchange(name),
     };
-    caller.check(api, &vhost.name, Permission::Write, destination)?;
-    caller.check(api, &vhost.name, Permission::Read, Resource::Exchange(&binding.source))?;
-    let Some(user) = caller.user() else { return Ok(()) };
+    caller.check(api, &vhost.name, Permission::Write, destination).await?;
+    caller.check(api, &vhost.name, Permission::Read, Resource::Exchange(&binding.source)).await?;
     if vhost.exchange(&binding.source).is_ok_and(|exchange| &*exchange.kind == "topic") {
         let (source, key) = (&binding.source, &binding.routing_key);
-        api.broker.access().check_topic(&user.name, &vhost.name, Permission::Read, source, key)?;
+        caller.check_topic(api, &vhost.name, Permission::Read, source, key).await?;
     }
     Ok(())
 }
@@ -204,9 +203,9 @@ async fn bind(
     caller: Caller,
     body: Body,
 ) -> Result<(StatusCode, [(HeaderName, String); 1]), ApiError> {
-    let vhost = caller.vhost(&api, &vhost)?;
+    let vhost = caller.vhost(&api, &vhost).await?;
     let binding = from_json(exchange_name(&source), destination(&kind, &name)?, &body)?;
-    check_bind(&api, &caller, &vhost, &binding)?;
+    check_bind(&api, &caller, &vhost, &binding).await?;
     let location = format!("{}/{}", quoted(name.as_bytes()), properties_key(&binding));
     step::commit(&api, &caller, |turn| Ok(vhost.bind(turn, binding, NO_CONNECTION)?)).await?;
     Ok((StatusCode::CREATED, [(header::LOCATION, location)]))
@@ -228,7 +227,7 @@ async fn one(
     Path((vhost, source, kind, name, key)): Path<(String, String, String, String, String)>,
     caller: Caller,
 ) -> Answer {
-    let vhost = caller.vhost(&api, &vhost)?;
+    let vhost = caller.vhost(&api, &vhost).await?;
     let binding = find(&vhost, exchange_name(&source), &destination(&kind, &name)?, &key)?;
     Ok(Json(to_json(&vhost, &binding)))
 }
@@ -238,9 +237,9 @@ async fn unbind(
     Path((vhost, source, kind, name, key)): Path<(String, String, String, String, String)>,
     caller: Caller,
 ) -> Result<StatusCode, ApiError> {
-    let vhost = caller.vhost(&api, &vhost)?;
+    let vhost = caller.vhost(&api, &vhost).await?;
     let binding = find(&vhost, exchange_name(&source), &destination(&kind, &name)?, &key)?;
-    check_bind(&api, &caller, &vhost, &binding)?;
+    check_bind(&api, &caller, &vhost, &binding).await?;
     step::commit(&api, &caller, |turn| Ok(vhost.unbind(turn, &binding, NO_CONNECTION)?)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

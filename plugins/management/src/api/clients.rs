@@ -111,7 +111,7 @@ async fn channel(State(api): State<Api>, Path(name): Path<String>, caller: Calle
 
 async fn consumers(State(api): State<Api>, Query(query): Query<ListQuery>, caller: Caller) -> Answer {
     let channels = by_name(api.clients.channels());
-    query.apply(caller.vhosts(&api).iter().flat_map(|vhost| of_vhost(vhost, &channels)).collect())
+    query.apply(caller.vhosts(&api).await.iter().flat_map(|vhost| of_vhost(vhost, &channels)).collect())
 }
 
 async fn consumers_of(
@@ -120,7 +120,7 @@ async fn consumers_of(
     Query(query): Query<ListQuery>,
     caller: Caller,
 ) -> Answer {
-    let vhost = caller.vhost(&api, &vhost)?;
+    let vhost = caller.vhost(&api, &vhost).await?;
     query.apply(of_vhost(&vhost, &by_name(api.clients.channels())))
 }
 

@@ -63,7 +63,7 @@ async fn export(State(api): State<Api>, caller: Caller) -> Answer {
 /// Without the vhost's name, so that it can be imported under another.
 async fn export_vhost(State(api): State<Api>, Path(vhost): Path<String>, caller: Caller) -> Answer {
     caller.require(Role::Policymaker)?;
-    let vhost = caller.vhost(&api, &vhost)?;
+    let vhost = caller.vhost(&api, &vhost).await?;
     let mut document = head(&api);
     let mut policies = api.broker.policies().all(PolicyRole::Ordinary);
     policies.retain(|policy| policy.vhost == vhost.name);
@@ -201,7 +201,7 @@ async fn import_vhost(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     caller.require(Role::Administrator)?;
-    caller.vhost(&api, &vhost)?;
+    caller.vhost(&api, &vhost).await?;
     for (section, apply) in SECTIONS.into_iter().filter(|(section, _)| SECTIONS_OF_VHOST.contains(section)) {
         apply_section(&api, &caller, &body, section, apply, Some(&vhost)).await?;
     }

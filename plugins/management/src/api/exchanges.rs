@@ -57,7 +57,7 @@ fn all_of(api: &Api, vhost: &VHost) -> Vec<Value> {
 }
 
 async fn list(State(api): State<Api>, Query(query): Query<ListQuery>, caller: Caller) -> Answer {
-    query.apply(caller.vhosts(&api).iter().flat_map(|vhost| all_of(&api, vhost)).collect())
+    query.apply(caller.vhosts(&api).await.iter().flat_map(|vhost| all_of(&api, vhost)).collect())
 }
 
 async fn list_of(
@@ -66,12 +66,12 @@ async fn list_of(
     Query(query): Query<ListQuery>,
     caller: Caller,
 ) -> Answer {
-    let vhost = caller.vhost(&api, &vhost)?;
+    let vhost = caller.vhost(&api, &vhost).await?;
     query.apply(all_of(&api, &vhost))
 }
 
 async fn one(State(api): State<Api>, Path((vhost, name)): Path<(String, String)>, caller: Caller) -> Answer {
-    let vhost = caller.vhost(&api, &vhost)?;
+    let vhost = caller.vhost(&api, &vhost).await?;
     let exchange = vhost.exchange(exchange_name(&name))?;
     Ok(Json(to_json(&api, &vhost, &exchange)))
 }
@@ -82,11 +82,11 @@ async fn put(
     caller: Caller,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
-    let vhost = caller.vhost(&api, &vhost)?;
+    let vhost = caller.vhost(&api, &vhost).await?;
     let arguments = body.arguments()?;
     let declare = from_json(&name, &body, &arguments)?;
     let onward = arguments.get("alternate-exchange").and_then(FieldValue::as_str);
-    caller.check_declare(&api, &vhost.name, Resource::Exchange(&name), onward)?;
+    caller.check_declare(&api, &vhost.name, Resource::Exchange(&name), onward).await?;
     let is_new = vhost.exchange(&name).is_err();
     step::commit(&api, &caller, |turn| Ok(vhost.declare_exchange(turn, &declare)?)).await?;
     Ok(created(is_new))
@@ -114,9 +114,9 @@ async fn delete(
     Query(query): Query<DeleteQuery>,
     caller: Caller,
 ) -> Result<StatusCode, ApiError> {
-    let vhost = caller.vhost(&api, &vhost)?;
+    let vhost = caller.vhost(&api, &vhost).await?;
     let name = exchange_name(&name);
-    caller.check(&api, &vhost.name, Permission::Configure, Resource::Exchange(name))?;
+    caller.check(&api, &vhost.name, Permission::Configure, Resource::Exchange(name)).await?;
     vhost.exchange(name)?;
     let if_unused = super::is_set(query.if_unused.as_deref());
     step::commit(&api, &caller, |turn| Ok(vhost.delete_exchange(turn, name, if_unused)?)).await?;

@@ -52,7 +52,7 @@ fn check_store(api: &Api) -> Result<(), ApiError> {
 
 /// RabbitMQ publishes and consumes a message here. What can fail of that in Leveret is the commit.
 async fn aliveness(State(api): State<Api>, Path(vhost): Path<String>, caller: Caller) -> Answer {
-    caller.vhost(&api, &vhost)?;
+    caller.vhost(&api, &vhost).await?;
     step::commit(&api, &caller, |_| Ok(())).await?;
     Ok(ok())
 }

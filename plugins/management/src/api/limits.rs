@@ -54,12 +54,13 @@ fn vhost_error(error: LimitError) -> ApiError {
 
 async fn of_vhosts(State(api): State<Api>, caller: Caller) -> Answer {
     let mut all = api.broker.limits().vhosts();
-    all.retain(|(vhost, _)| caller.sees(&api, vhost));
+    let seen = caller.seen_vhosts(&api).await;
+    all.retain(|(vhost, _)| seen.contains(vhost));
     Ok(Json(all.iter().map(|(vhost, limits)| json!({ "vhost": vhost, "value": limits })).collect()))
 }
 
 async fn of_vhost(State(api): State<Api>, Path(vhost): Path<String>, caller: Caller) -> Answer {
-    caller.vhost(&api, &vhost)?;
+    caller.vhost(&api, &vhost).await?;
     let limits = api.broker.limits().vhost(&vhost);
     let is_set = limits != VHostLimits::default();
     Ok(Json(is_set.then(|| json!({ "vhost": vhost, "value": limits })).into_iter().collect()))

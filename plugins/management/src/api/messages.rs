@@ -38,12 +38,12 @@ async fn publish(
     caller: Caller,
     body: Body,
 ) -> Answer {
-    let vhost = caller.vhost(&api, &vhost)?;
+    let vhost = caller.vhost(&api, &vhost).await?;
     let exchange = exchange_name(&exchange);
     let routing_key = body.required("routing_key")?.as_bytes();
     let payload = payload(&body)?;
     let properties = properties_from_json(&body.object("properties")?)?;
-    check_publish(&api, &caller, &vhost, exchange, routing_key, &properties)?;
+    check_publish(&api, &caller, &vhost, exchange, routing_key, &properties).await?;
     let raw = properties.to_raw();
     let message = Message { user: caller.acting_user(), exchange, routing_key, raw: &raw, body: &payload };
     let routed = step::commit(&api, &caller, |turn| publish_one(&api, turn, &vhost, &message)).await?;
@@ -86,7 +86,7 @@ fn intercept(api: &Api, now_ms: u64, vhost: &VHost, message: &Message<'_>) -> Re
     Ok(api.broker.intercept(&IncomingMessage { now_ms, user, vhost, exchange, routing_key, properties, body })?)
 }
 
-fn check_publish(
+async fn check_publish(
     api: &Api,
     caller: &Caller,
     vhost: &VHost,
@@ -94,14 +94,12 @@ fn check_publish(
     routing_key: &[u8],
     properties: &OwnedProperties,
 ) -> Result<(), ApiError> {
-    let Some(user) = caller.user() else { return Ok(()) };
-    let access = api.broker.access();
-    caller.check(api, &vhost.name, Permission::Write, Resource::Exchange(exchange))?;
+    caller.check(api, &vhost.name, Permission::Write, Resource::Exchange(exchange)).await?;
     if vhost.exchange(exchange).is_ok_and(|exchange| &*exchange.kind == "topic") {
-        access.check_topic(&user.name, &vhost.name, Permission::Write, exchange, routing_key)?;
+        caller.check_topic(api, &vhost.name, Permission::Write, exchange, routing_key).await?;
     }
     if let Some(claimed) = &properties.user_id {
-        access.check_user_id(&user.name, claimed)?;
+        caller.check_user_id(api, claimed)?;
     }
     Ok(())
 }
@@ -219,9 +217,9 @@ async fn get(
     caller: Caller,
     body: Body,
 ) -> Answer {
-    let vhost = caller.vhost(&api, &vhost)?;
+    let vhost = caller.vhost(&api, &vhost).await?;
     let wanted = Wanted::from_json(&body)?;
-    let queue = queues::find(&api, &caller, &vhost, &name, Permission::Read)?;
+    let queue = queues::find(&api, &caller, &vhost, &name, Permission::Read).await?;
     let got = step::commit(&api, &caller, |turn| take(turn, &queue, &wanted)).await?;
     Ok(Json(got.iter().map(|got| to_json(got, &wanted)).collect()))
 }

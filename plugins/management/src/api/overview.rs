@@ -45,7 +45,7 @@ async fn empty_list(_: Caller) -> Json<Value> {
 
 async fn whoami(caller: Caller) -> Json<Value> {
     let tags = caller.user().map_or_else(|| vec![Role::Administrator.tag().to_owned()], |user| user.tags.clone());
-    Json(json!({ "name": caller.name(), "tags": tags, "is_internal_user": true }))
+    Json(json!({ "name": caller.name(), "tags": tags, "is_internal_user": caller.is_internal() }))
 }
 
 async fn cluster_name(State(api): State<Api>, _: Caller) -> Json<Value> {
@@ -111,7 +111,7 @@ fn contexts(api: &Api) -> Value {
 }
 
 async fn overview(State(api): State<Api>, caller: Caller) -> Json<Value> {
-    let vhosts = caller.vhosts(&api);
+    let vhosts = caller.vhosts(&api).await;
     let queues: Vec<_> = vhosts.iter().flat_map(|vhost| vhost.queues()).collect();
     let exchanges: usize = vhosts.iter().map(|vhost| vhost.exchanges().len()).sum();
     let counts: Vec<_> = queues.iter().map(|queue| queue.counts()).collect();

@@ -15,6 +15,8 @@ use leveret_broker::{
     plugin::{HttpCaller, HttpError, HttpMethod, HttpRequest, HttpResponse, HttpRoute},
 };
 
+use tokio::runtime::Handle;
+
 use crate::{Api, access::Caller, body::Body, error::ApiError};
 
 pub(super) fn routes(added: &[HttpRoute]) -> Router<Api> {
@@ -55,6 +57,7 @@ impl IntoResponse for Answered {
     }
 }
 
+/// The caller, for a handler that runs on a thread which may block.
 struct Asking<'a> {
     api: &'a Api,
     caller: &'a Caller,
@@ -62,15 +65,15 @@ struct Asking<'a> {
 
 impl HttpCaller for Asking<'_> {
     fn vhosts(&self) -> Vec<Arc<VHost>> {
-        self.caller.vhosts(self.api)
+        Handle::current().block_on(self.caller.vhosts(self.api))
     }
 
     fn vhost(&self, name: &str) -> Result<Arc<VHost>, HttpError> {
-        self.caller.vhost(self.api, name).map_err(refusal)
+        Handle::current().block_on(self.caller.vhost(self.api, name)).map_err(refusal)
     }
 
     fn check(&self, vhost: &str, permission: Permission, resource: Resource<'_>) -> Result<(), HttpError> {
-        self.caller.check(self.api, vhost, permission, resource).map_err(refusal)
+        Handle::current().block_on(self.caller.check(self.api, vhost, permission, resource)).map_err(refusal)
     }
 }
 

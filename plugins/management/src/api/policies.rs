@@ -22,14 +22,14 @@ pub(super) fn routes() -> Router<Api> {
 /// The same routes twice: only whose policies they are differs.
 fn of_role(role: PolicyRole, path: &str) -> Router<Api> {
     let all = async move |State(api): State<Api>, Query(query): Query<ListQuery>, caller: Caller| {
-        list(&api, role, &query, &caller, None)
+        list(&api, role, &query, &caller, None).await
     };
     let of_vhost = async move |State(api): State<Api>,
                                Path(vhost): Path<String>,
                                Query(query): Query<ListQuery>,
-                               caller: Caller| list(&api, role, &query, &caller, Some(&vhost));
+                               caller: Caller| list(&api, role, &query, &caller, Some(&vhost)).await;
     let one = async move |State(api): State<Api>, Path((vhost, name)): Path<(String, String)>, caller: Caller| {
-        one(&api, role, &caller, &vhost, &name)
+        one(&api, role, &caller, &vhost, &name).await
     };
     let put = async move |State(api): State<Api>,
                           Path((vhost, name)): Path<(String, String)>,
@@ -44,23 +44,25 @@ fn of_role(role: PolicyRole, path: &str) -> Router<Api> {
         .route(&format!("{path}/{{vhost}}/{{name}}"), get(one).put(put).delete(delete))
 }
 
-fn check_vhost(api: &Api, caller: &Caller, vhost: &str) -> Result<(), ApiError> {
+async fn check_vhost(api: &Api, caller: &Caller, vhost: &str) -> Result<(), ApiError> {
     caller.require(Role::Policymaker)?;
-    caller.vhost(api, vhost).map(drop)
+    caller.vhost(api, vhost).await.map(drop)
 }
 
-fn list(api: &Api, role: PolicyRole, query: &ListQuery, caller: &Caller, vhost: Option<&str>) -> Answer {
+async fn list(api: &Api, role: PolicyRole, query: &ListQuery, caller: &Caller, vhost: Option<&str>) -> Answer {
     caller.require(Role::Management)?;
     if let Some(vhost) = vhost {
-        caller.vhost(api, vhost)?;
+        caller.vhost(api, vhost).await?;
     }
     let mut policies = api.broker.policies().all(role);
-    policies.retain(|policy| vhost.is_none_or(|vhost| *policy.vhost == *vhost) && caller.sees(api, &policy.vhost));
+    policies.retain(|policy| vhost.is_none_or(|vhost| *policy.vhost == *vhost));
+    let seen = caller.seen_vhosts(api).await;
+    policies.retain(|policy| seen.contains(&policy.vhost));
     query.apply(policies.iter().map(|policy| json!(policy)).collect())
 }
 
-fn one(api: &Api, role: PolicyRole, caller: &Caller, vhost: &str, name: &str) -> Answer {
-    caller.vhost(api, vhost)?;
+async fn one(api: &Api, role: PolicyRole, caller: &Caller, vhost: &str, name: &str) -> Answer {
+    caller.vhost(api, vhost).await?;
     let policy = api.broker.policies().policy(role, vhost, name).ok_or(ApiError::NotFound)?;
     Ok(Json(json!(policy)))
 }
@@ -90,7 +92,7 @@ async fn put(
     name: &str,
     body: &Body,
 ) -> Result<StatusCode, ApiError> {
-    check_vhost(api, caller, vhost)?;
+    check_vhost(api, caller, vhost).await?;
     if role == PolicyRole::Operator {
         caller.require(Role::Administrator)?;
     }
@@ -101,7 +103,7 @@ async fn put(
 }
 
 async fn delete(api: &Api, role: PolicyRole, caller: &Caller, vhost: &str, name: &str) -> Result<StatusCode, ApiError> {
-    check_vhost(api, caller, vhost)?;
+    check_vhost(api, caller, vhost).await?;
     if role == PolicyRole::Operator {
         caller.require(Role::Administrator)?;
     }

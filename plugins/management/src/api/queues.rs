@@ -78,7 +78,7 @@ fn all_of(api: &Api, vhost: &VHost) -> Vec<Value> {
 }
 
 async fn list(State(api): State<Api>, Query(query): Query<ListQuery>, caller: Caller) -> Answer {
-    query.apply(caller.vhosts(&api).iter().flat_map(|vhost| all_of(&api, vhost)).collect())
+    query.apply(caller.vhosts(&api).await.iter().flat_map(|vhost| all_of(&api, vhost)).collect())
 }
 
 async fn list_of(
@@ -87,12 +87,12 @@ async fn list_of(
     Query(query): Query<ListQuery>,
     caller: Caller,
 ) -> Answer {
-    let vhost = caller.vhost(&api, &vhost)?;
+    let vhost = caller.vhost(&api, &vhost).await?;
     query.apply(all_of(&api, &vhost))
 }
 
 async fn one(State(api): State<Api>, Path((vhost, name)): Path<(String, String)>, caller: Caller) -> Answer {
-    let vhost = caller.vhost(&api, &vhost)?;
+    let vhost = caller.vhost(&api, &vhost).await?;
     let queue = vhost.find_queue(&name).ok_or(ApiError::NotFound)?;
     let mut found = to_json(&api, &queue);
     let consumers = consumer_details(&api, &queue);
@@ -120,11 +120,11 @@ async fn put(
     caller: Caller,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
-    let vhost = caller.vhost(&api, &vhost)?;
+    let vhost = caller.vhost(&api, &vhost).await?;
     let arguments = body.arguments()?;
     let declare = from_json(&name, &body, &arguments)?;
     let onward = arguments.get("x-dead-letter-exchange").and_then(FieldValue::as_str);
-    caller.check_declare(&api, &vhost.name, Resource::Queue(&name), onward)?;
+    caller.check_declare(&api, &vhost.name, Resource::Queue(&name), onward).await?;
     let is_new = vhost.find_queue(&name).is_none();
     step::commit(&api, &caller, |turn| {
         if name.starts_with("amq.") && is_new {
@@ -153,14 +153,14 @@ pub(super) fn from_json<'a>(
 }
 
 /// The queue, where this caller may do something to it. Only the local administrator reaches exclusive ones.
-pub(super) fn find(
+pub(super) async fn find(
     api: &Api,
     caller: &Caller,
     vhost: &VHost,
     name: &str,
     permission: Permission,
 ) -> Result<Arc<Queue>, ApiError> {
-    caller.check(api, &vhost.name, permission, Resource::Queue(name))?;
+    caller.check(api, &vhost.name, permission, Resource::Queue(name)).await?;
     if caller.user().is_none() {
         return vhost.find_queue(name).ok_or(ApiError::NotFound);
     }
@@ -173,8 +173,8 @@ async fn delete(
     Query(query): Query<DeleteQuery>,
     caller: Caller,
 ) -> Result<StatusCode, ApiError> {
-    let vhost = caller.vhost(&api, &vhost)?;
-    let queue = find(&api, &caller, &vhost, &name, Permission::Configure)?;
+    let vhost = caller.vhost(&api, &vhost).await?;
+    let queue = find(&api, &caller, &vhost, &name, Permission::Configure).await?;
     let (if_unused, if_empty) = (super::is_set(query.if_unused.as_deref()), super::is_set(query.if_empty.as_deref()));
     step::commit(&api, &caller, |turn| Ok(vhost.delete_queue(turn, &queue, if_unused, if_empty)?)).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -185,8 +185,8 @@ async fn purge(
     Path((vhost, name)): Path<(String, String)>,
     caller: Caller,
 ) -> Result<StatusCode, ApiError> {
-    let vhost = caller.vhost(&api, &vhost)?;
-    let queue = find(&api, &caller, &vhost, &name, Permission::Read)?;
+    let vhost = caller.vhost(&api, &vhost).await?;
+    let queue = find(&api, &caller, &vhost, &name, Permission::Read).await?;
     step::commit(&api, &caller, |turn| Ok(queue.purge(turn))).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -181,8 +181,8 @@ fn require_self_or_administrator(caller: &Caller, name: &str) -> Result<(), ApiE
 async fn authenticate(State(api): State<Api>, caller: Caller, body: Body) -> Answer {
     caller.require(Role::Administrator)?;
     let (name, password) = (body.required("username")?, body.required("password")?);
-    match api.broker.access().authenticate(name, password.as_bytes(), true) {
-        Ok(user) => Ok(Json(json!({ "name": user.name, "tags": user.tags }))),
+    match api.broker.log_in(name, password.as_bytes(), true).await {
+        Ok(identity) => Ok(Json(json!({ "name": identity.user().name, "tags": identity.user().tags }))),
         Err(_) => Err(ApiError::NotPermitted(format!("failed to authenticate user \"{name}\""))),
     }
 }

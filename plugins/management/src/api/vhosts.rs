@@ -90,11 +90,11 @@ fn to_json(api: &Api, vhost: &VHost) -> Value {
 }
 
 async fn list(State(api): State<Api>, Query(query): Query<ListQuery>, caller: Caller) -> Answer {
-    query.apply(caller.vhosts(&api).iter().map(|vhost| to_json(&api, vhost)).collect())
+    query.apply(caller.vhosts(&api).await.iter().map(|vhost| to_json(&api, vhost)).collect())
 }
 
 async fn one(State(api): State<Api>, Path(name): Path<String>, caller: Caller) -> Answer {
-    Ok(Json(to_json(&api, &*caller.vhost(&api, &name)?)))
+    Ok(Json(to_json(&api, &*caller.vhost(&api, &name).await?)))
 }
 
 /// Creates a vhost, or replaces all that is said of it: what is left out is not kept, as in RabbitMQ. Who creates a
@@ -116,7 +116,7 @@ async fn put(
         if !is_new {
             change_metadata(&api, turn, &name, |present| *present = metadata)?;
         }
-        if let Some(user) = caller.user().filter(|_| is_new) {
+        if let Some(user) = caller.user().filter(|_| is_new && caller.is_internal()) {
             let all = || ".*".to_owned();
             let permissions = Permissions {
                 user: user.name.clone(),
@@ -180,7 +180,7 @@ async fn delete(State(api): State<Api>, Path(name): Path<String>, caller: Caller
 
 async fn permissions(State(api): State<Api>, Path(name): Path<String>, caller: Caller) -> Answer {
     caller.require(Role::Administrator)?;
-    caller.vhost(&api, &name)?;
+    caller.vhost(&api, &name).await?;
     let mut all = api.broker.access().all_permissions();
     all.retain(|permissions| *permissions.vhost == name);
     Ok(Json(json!(all)))
@@ -188,7 +188,7 @@ async fn permissions(State(api): State<Api>, Path(name): Path<String>, caller: C
 
 async fn topic_permissions(State(api): State<Api>, Path(name): Path<String>, caller: Caller) -> Answer {
     caller.require(Role::Administrator)?;
-    caller.vhost(&api, &name)?;
+    caller.vhost(&api, &name).await?;
     let mut all = api.broker.access().all_topic_permissions();
     all.retain(|permissions| *permissions.vhost == name);
     Ok(Json(json!(all)))
@@ -200,7 +200,7 @@ async fn connections(
     Query(query): Query<ListQuery>,
     caller: Caller,
 ) -> Answer {
-    caller.vhost(&api, &name)?;
+    caller.vhost(&api, &name).await?;
     query.apply(of_vhost(api.clients.connections(), &name, &caller))
 }
 
@@ -210,7 +210,7 @@ async fn channels(
     Query(query): Query<ListQuery>,
     caller: Caller,
 ) -> Answer {
-    caller.vhost(&api, &name)?;
+    caller.vhost(&api, &name).await?;
     query.apply(of_vhost(api.clients.channels(), &name, &caller))
 }
 
