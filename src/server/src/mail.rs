@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use leveret_broker::queue::{CancelReason, ConsumerId, Deliveries};
+use leveret_broker::{
+    auth::{Answer, OwnedQuestion},
+    queue::{CancelReason, ConsumerId, Deliveries},
+};
 use leveret_store::CommitError;
 
 use crate::{channel::Reply, session::ChannelId};
@@ -55,6 +58,13 @@ pub(crate) enum Mail {
     Absorbed(u64),
     /// The reply that the connection holds back may be sent, or never will (the committer).
     ReplyCommitted(Result<(), CommitError>),
+    /// The authorizer that the connection waits for has answered (a task of its own).
+    Answered {
+        /// What it was asked.
+        question: OwnedQuestion,
+        /// What it says.
+        answer: Answer,
+    },
     /// The connection is to be closed with 320 and this text (management).
     Close(Arc<str>),
     /// A resource alarm has come, changed or gone: [`crate::registry::Registration::alarm`] says which. It carries no
@@ -76,6 +86,7 @@ impl std::fmt::Debug for Mail {
             Self::Confirmed { .. } => "Confirmed",
             Self::Absorbed(_) => "Absorbed",
             Self::ReplyCommitted(_) => "ReplyCommitted",
+            Self::Answered { .. } => "Answered",
             Self::Close(_) => "Close",
             Self::AlarmChanged => "AlarmChanged",
             Self::Shutdown => "Shutdown",

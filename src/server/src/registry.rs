@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
@@ -45,11 +45,21 @@ pub(crate) struct Accepted {
     pub(crate) connected_at_ms: u64,
 }
 
+impl Accepted {
+    /// Where the peer is; `None` where the transport has no addresses.
+    #[must_use]
+    pub(crate) fn peer_ip(&self) -> Option<IpAddr> {
+        self.peer.map(|peer| peer.ip().to_canonical())
+    }
+}
+
 /// What is known of a connection once it is open.
 #[derive(Clone, Debug)]
 pub(crate) struct Opened {
     /// Who logged in.
     pub(crate) username: Arc<str>,
+    /// Whether the internal backend had a say in that.
+    pub(crate) needs_internal_user: bool,
     /// The vhost's name.
     pub(crate) vhost: Arc<str>,
     /// The SASL mechanism used.
@@ -217,9 +227,10 @@ impl Connections {
         self.close_where(&vhost_deleted(vhost), |opened| *opened.vhost == *vhost);
     }
 
-    /// Has every connection of a user who was deleted closed with 320, as [`Self::close_vhost`] does.
+    /// Has every connection of an internal user who was deleted closed with 320, as [`Self::close_vhost`] does.
     pub(crate) fn close_user(&self, username: &str) {
-        self.close_where(&user_deleted(username), |opened| *opened.username == *username);
+        let is_of = |opened: &Opened| opened.needs_internal_user && *opened.username == *username;
+        self.close_where(&user_deleted(username), is_of);
     }
 
     fn close_where(&self, reason: &str, matches: impl Fn(&Opened) -> bool) {

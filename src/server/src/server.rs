@@ -6,6 +6,7 @@ use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use leveret_broker::{
     Broker, BrokerConfig,
+    auth::ChoiceError,
     plugin::{Plugin, RegisterError, Registry},
 };
 use leveret_store::{Options, Store, SyncMode};
@@ -72,6 +73,9 @@ pub enum ServerError {
     /// Two plugins want the same name, or one is configured wrongly.
     #[error("plugins: {0}")]
     Register(#[from] RegisterError),
+    /// The backends for logins cannot be used as configured.
+    #[error("auth.backends: {0}")]
+    Backends(#[from] ChoiceError),
     /// A plugin cannot begin.
     #[error("plugin {name}: {reason}")]
     Plugin {
@@ -144,7 +148,7 @@ impl Server {
     /// Where one of these fails; what was begun is taken back.
     pub async fn start(config: Config, plugins: Plugins) -> Result<Self, ServerError> {
         let plugins = plugins.enabled(&config.plugins.enabled);
-        let registry = Arc::new(plugins.register(&config)?);
+        let registry = Arc::new(register(&plugins, &config)?);
         // The address first: a second server on this machine should hear of the port, not of the store's lock.
         let (listener, amqp_address) = listen(&config.amqp.bind, "amqp.bind").await?;
         let http = listen_http(&config).await?;
@@ -228,6 +232,13 @@ impl Server {
             Err(panic) => Err(ServerError::Internal(panic.to_string())),
         }
     }
+}
+
+/// What the plugins add, and which of it logins go to.
+fn register(plugins: &Plugins, config: &Config) -> Result<Registry, ServerError> {
+    let mut registry = plugins.register(config)?;
+    registry.choose_backends(&config.auth.backends, config.auth.terms())?;
+    Ok(registry)
 }
 
 async fn listen(address: &str, key: &'static str) -> Result<(TcpListener, SocketAddr), ServerError> {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use leveret_amqp::FieldTable;
-use leveret_broker::{Broker, Turn, VHost, queue::Window};
+use leveret_broker::{Broker, Turn, VHost, auth::Identity, queue::Window};
 
 use crate::{channel::ReplyConsumers, mailbox::Mailbox, registry::Registration, tally::Tally};
 
@@ -26,8 +26,10 @@ pub(crate) struct Session {
     pub(crate) broker: Arc<Broker>,
     /// The vhost that connection.open named.
     pub(crate) vhost: Arc<VHost>,
-    /// Who logged in. Permissions are asked for at `broker.access()` with this name and the vhost's.
+    /// Who logged in.
     pub(crate) username: Arc<str>,
+    /// The same with tags, and who decides on permissions.
+    pub(crate) identity: Identity,
     /// Unique in the broker; owner of exclusive queues.
     pub(crate) connection_id: u64,
     /// `peer:port -> local:port`, as RabbitMQ names connections.

@@ -8,6 +8,7 @@
 //!
 //! Not taken: a task per channel, which would need a mailbox and a wake-up for every method of every channel.
 
+mod asked;
 mod assembly;
 mod confirms;
 mod consume;
@@ -216,7 +217,9 @@ impl Channel {
             Assembled::Complete => self.publish(payload, step),
             Assembled::Gathered => {
                 let published = self.publish_gathered(step);
-                self.room = None;
+                if !self.has_question() {
+                    self.room = None;
+                }
                 published
             }
             Assembled::Incomplete => Ok(()),

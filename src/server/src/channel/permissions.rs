@@ -5,8 +5,10 @@ use std::sync::Arc;
 use leveret_broker::{
     Error,
     access::{Permission, PermissionCache, Resource},
+    auth::{Authority, Question},
 };
 
+use super::asked::Asked;
 use crate::session::Session;
 
 /// The type whose routing keys have permissions of their own.
@@ -20,6 +22,8 @@ pub(super) struct Permissions {
     is_topic: bool,
     /// The generations of access and of topology in which the two above hold.
     generations: Option<(u64, u64)>,
+    /// Where a backend decides that must be waited for. The generations are never known then: each publish looks here.
+    pub(super) asked: Option<Box<Asked>>,
 }
 
 impl Permissions {
@@ -30,6 +34,10 @@ impl Permissions {
             published_to: String::new(),
             is_topic: false,
             generations: None,
+            asked: match session.identity.authority() {
+                Authority::Internal => None,
+                Authority::External(external) => Some(Box::new(Asked::new(Arc::clone(external)))),
+            },
         }
     }
 
@@ -43,7 +51,10 @@ impl Permissions {
         permission: Permission,
         resource: Resource<'_>,
     ) -> Result<(), Error> {
-        self.cache.check(session.broker.access(), permission, resource)
+        match &mut self.asked {
+            None => self.cache.check(session.broker.access(), permission, resource),
+            Some(asked) => asked.check(session, Question::Resource { permission, resource }),
+        }
     }
 
     /// Whether the user may bind to an exchange with a key, or take such a binding away.
@@ -53,7 +64,7 @@ impl Permissions {
     pub(super) fn check_source(&mut self, session: &Session, exchange: &str, key: &[u8]) -> Result<(), Error> {
         self.check(session, Permission::Read, Resource::Exchange(exchange))?;
         if is_topic(session, exchange) {
-            self.cache.check_topic(session.broker.access(), Permission::Read, exchange, key)?;
+            self.check_topic(session, Permission::Read, exchange, key)?;
         }
         Ok(())
     }
@@ -68,6 +79,12 @@ impl Permissions {
             self.check(session, Permission::Write, Resource::Exchange(exchange))?;
             // That it may not exist is for routing to say.
             self.is_topic = is_topic(session, exchange);
+            if self.asked.is_some() {
+                return match self.is_topic {
+                    true => self.check_topic(session, Permission::Write, exchange, key),
+                    false => Ok(()),
+                };
+            }
             exchange.clone_into(&mut self.published_to);
             self.generations = Some(generations);
         }
@@ -75,6 +92,19 @@ impl Permissions {
             self.cache.check_topic(session.broker.access(), Permission::Write, exchange, key)?;
         }
         Ok(())
+    }
+
+    fn check_topic(
+        &mut self,
+        session: &Session,
+        permission: Permission,
+        exchange: &str,
+        routing_key: &[u8],
+    ) -> Result<(), Error> {
+        match &mut self.asked {
+            None => self.cache.check_topic(session.broker.access(), permission, exchange, routing_key),
+            Some(asked) => asked.check(session, Question::Topic { permission, exchange, routing_key }),
+        }
     }
 }
 

@@ -55,9 +55,12 @@ impl Channel {
         result
     }
 
-    fn publish_from(&mut self, head: &Head, body: &[u8], step: &mut Step<'_, '_>) -> Result<(), Error> {
+    pub(super) fn publish_from(&mut self, head: &Head, body: &[u8], step: &mut Step<'_, '_>) -> Result<(), Error> {
         let mut message = Incoming::parse(&head.exchange_and_key, &head.properties_raw, body, head.mandatory)?;
-        self.check(&message, step.session)?;
+        if let Err(error) = self.check(&message, step.session) {
+            self.keep_if_asked(&message);
+            return Err(error);
+        }
         let intercepted = intercept(&message, step)?;
         if let Some(intercepted) = &intercepted {
             message.set_properties(intercepted)?;
@@ -125,7 +128,7 @@ impl Channel {
     fn check(&mut self, message: &Incoming<'_>, session: &Session) -> Result<(), Error> {
         self.permissions.check_publish(session, message.exchange, message.routing_key)?;
         if let Some(claimed) = message.properties.user_id {
-            session.broker.access().check_user_id(&session.username, claimed)?;
+            session.identity.check_user_id(session.broker.access(), claimed)?;
         }
         message::expiration_ms(&message.properties)?;
         // Headers go out to consumers as they came in; a malformed table would be their connection's end.

@@ -109,7 +109,7 @@ impl Channel {
     fn new_queue(&mut self, declare: &queue::Declare<'_>, step: &mut Step<'_, '_>) -> Result<Arc<Queue>, Error> {
         let session = step.session;
         let name = match declare.queue {
-            "" => names::unique("amq.gen-"),
+            "" => self.drawn_queue_name(),
             name if name.starts_with(RESERVED_PREFIX) => return Err(Error::reserved_name("queue", name)),
             name => names::without_line_breaks(name).into_owned(),
         };

@@ -6,6 +6,7 @@
 //!
 //! `config/leveret.toml` in the repository states every key with its default; a test keeps the two alike.
 
+mod auth;
 mod error;
 mod layers;
 mod limits;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::plugins;
 
 pub use self::{
+    auth::Auth,
     error::ConfigError,
     layers::{DEFAULT_FILE, Sources, load},
     setting::Setting,
@@ -52,6 +54,8 @@ pub struct Config {
     pub amqp: Amqp,
     /// Management.
     pub http: Http,
+    /// Who lets users in.
+    pub auth: Auth,
     /// Durability.
     pub store: Store,
     /// What is written to standard error.
@@ -205,6 +209,7 @@ impl Default for Config {
             message_memory_bytes: 256 << 20,
             amqp: Amqp::default(),
             http: Http::default(),
+            auth: Auth::default(),
             store: Store::default(),
             log: Log::default(),
             plugins: Plugins::default(),

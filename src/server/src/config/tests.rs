@@ -1,7 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
 use figment::value::{Dict, Value};
-use leveret_broker::plugin::Section;
+use leveret_broker::{
+    auth::{BackendChoice, BackendPair},
+    plugin::Section,
+};
 
 use super::*;
 use crate::plugins::Plugins;
@@ -171,6 +174,18 @@ fn a_wrong_value_is_named_with_its_key_and_what_is_allowed() {
          must be [\"all\"] or a list of names out of [\"management\", \"random-exchange\"]"
     );
     assert!(message("LEVERET_AMQP", "5").starts_with("amqp = \"5\""));
+}
+
+#[test]
+fn backends_are_names_or_pairs_of_names() {
+    let one = |name: &str| BackendChoice::One(name.to_owned());
+    let file = "[auth]\nbackends = [\"internal\", { authn = \"http\", authz = \"internal\" }]\n";
+    let pair = BackendPair { authn: "http".to_owned(), authz: "internal".to_owned() };
+    assert_eq!(with_file(file).unwrap().auth.backends, [one("internal"), BackendChoice::Pair(pair)]);
+    let config = with_environment(&[("LEVERET_AUTH__BACKENDS", "internal, http")]).unwrap();
+    assert_eq!(config.auth.backends, [one("internal"), one("http")]);
+    let error = with_file("[auth]\nbackends = [{ authn = \"http\" }]\n").unwrap_err().to_string();
+    assert!(error.contains("must be the name of a backend, or a pair"), "{error}");
 }
 
 #[test]

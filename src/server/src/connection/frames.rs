@@ -28,7 +28,9 @@ impl Open {
             (_, 0) => self.frame_while_closing(frame, outbox),
             _ => Ok(()),
         };
-        if let Err(failure) = outcome {
+        if let Err(failure) = outcome
+            && !self.asks_first(frame)
+        {
             self.fail(frame.channel, failure, turn, outbox);
         }
     }
@@ -58,24 +60,14 @@ impl Open {
                 Ok(())
             }
             Method::Connection(connection_class::Method::UpdateSecret(update)) => {
-                self.check_still_admitted().map_err(|error| Failure { error, ids: method.ids() })?;
-                tracing::debug!(connection = %self.session.name, reason = update.reason, "secret updated");
-                outbox.method(0, &connection_class::UpdateSecretOk.into());
-                Ok(())
+                tracing::debug!(connection = %self.session.name, reason = update.reason, "secret to be updated");
+                self.update_secret(method.ids(), outbox)
             }
             other => Err(Failure {
                 error: Error::new(ReplyCode::ChannelError, "unexpected method in connection state running"),
                 ids: other.ids(),
             }),
         }
-    }
-
-    /// What connection.update-secret comes to. The secret itself is not looked at: RabbitMQ hands it to those of its
-    /// backends whose credentials expire (OAuth 2 tokens), which its internal one's never do, and clients that rotate
-    /// passwords rely on any being taken. As there, access to the vhost is looked at anew.
-    fn check_still_admitted(&self) -> Result<(), Error> {
-        let Session { broker, username, vhost, .. } = &*self.session;
-        broker.access().check_vhost(username, &vhost.name)
     }
 
     /// While the answer to connection.close is awaited only that counts, or the client's own close that crossed ours.

@@ -1,9 +1,9 @@
-//! Who may come in, as the broker's users, permissions and vhosts say.
+//! Who may come in, as the broker's backends, limits and vhosts say.
 
 use std::sync::Arc;
 
 use leveret_amqp::ReplyCode;
-use leveret_broker::{Broker, Error, VHost, access::Refusal};
+use leveret_broker::{Broker, Error, VHost, access::Refusal, auth::Identity};
 
 use super::{Shared, events, handshake::Gate, sasl::Credentials};
 use crate::{
@@ -23,25 +23,21 @@ pub(super) struct Entry {
 pub(super) struct BrokerGate<'a> {
     shared: &'a Shared,
     accepted: &'a Accepted,
-    from_loopback: bool,
 }
 
 impl<'a> BrokerGate<'a> {
     /// The door for the peer of `registration`. A peer without an address is this process itself.
     pub(super) fn new(shared: &'a Shared, registration: &'a Registration) -> Self {
-        let accepted = registration.accepted();
-        let peer = accepted.peer;
-        Self { shared, accepted, from_loopback: peer.is_none_or(|peer| peer.ip().to_canonical().is_loopback()) }
+        Self { shared, accepted: registration.accepted() }
     }
 }
 
 impl Gate for BrokerGate<'_> {
     type Entry = Entry;
 
-    fn authenticate(&self, credentials: &Credentials) -> Result<Arc<str>, Refusal> {
-        let access = self.shared.broker.access();
-        let user = access.authenticate(&credentials.username, &credentials.password, self.from_loopback)?;
-        Ok(Arc::clone(&user.name))
+    async fn authenticate(&self, credentials: &Credentials) -> Result<Identity, Refusal> {
+        let from_loopback = self.accepted.peer_ip().is_none_or(|peer| peer.is_loopback());
+        self.shared.broker.log_in(&credentials.username, &credentials.password, from_loopback).await
     }
 
     fn login(&self, mechanism: &str, user: Option<&str>, outcome: Result<(), &str>) {
@@ -49,29 +45,33 @@ impl Gate for BrokerGate<'_> {
     }
 
     /// In RabbitMQ's order: the limits of the server, the vhost and the user, then whether there is a way in.
-    fn enter(&self, username: &Arc<str>, vhost: &str) -> Result<Entry, Error> {
+    async fn enter(&self, identity: &Identity, vhost: &str) -> Result<Entry, Error> {
         let Shared { broker, connections, connection_max, tally, .. } = self.shared;
         // This connection counts as one of them already.
         if *connection_max != 0 && connections.len() > *connection_max {
             let text = format!("connection refused: node connection limit ({connection_max}) is reached");
             return Err(Error::new(ReplyCode::NotAllowed, text));
         }
-        let limits = broker.limits();
+        let (limits, username) = (broker.limits(), &identity.user().name);
         let place = tally.connection(&vhost.into(), username, limits.vhost(vhost), limits.user(username))?;
         let found = broker.vhost(vhost);
         let found = found.ok_or_else(|| Error::new(ReplyCode::NotAllowed, format!("vhost {vhost} not found")))?;
-        broker.access().check_vhost(username, vhost)?;
+        identity.check_vhost(broker.access(), vhost, self.accepted.peer_ip()).await?;
         Ok(Entry { vhost: found, place })
     }
 }
 
 /// Whoever deletes a vhost or a user has the open connections closed. One that was let in before and is listed only
 /// after that looks for itself, once it is listed: so none is missed.
-pub(super) fn no_longer_welcome(broker: &Broker, vhost: &VHost, username: &str) -> Option<String> {
+///
+/// A user whom another backend has let in need not be in the internal one.
+pub(super) fn no_longer_welcome(broker: &Broker, vhost: &VHost, identity: &Identity) -> Option<String> {
     if vhost.is_deleted() {
         return Some(vhost_deleted(&vhost.name));
     }
-    broker.access().user(username).is_none().then(|| user_deleted(username))
+    let username = &identity.user().name;
+    let is_deleted = identity.needs_internal_user() && broker.access().user(username).is_none();
+    is_deleted.then(|| user_deleted(username))
 }
 
 #[cfg(test)]
@@ -95,14 +95,15 @@ mod tests {
         let mut turn = broker.turn();
         broker.create_vhost(&mut turn, "v", VHostMetadata::default()).unwrap();
         let vhost = broker.vhost("v").unwrap();
-        assert_eq!(no_longer_welcome(&broker, &vhost, "u"), None);
+        let user = Identity::internal(broker.access().user("u").unwrap());
+        assert_eq!(no_longer_welcome(&broker, &vhost, &user), None);
         assert!(broker.remove_vhost(&mut turn, "v"));
         broker.create_vhost(&mut turn, "v", VHostMetadata::default()).unwrap();
-        assert_eq!(no_longer_welcome(&broker, &vhost, "u").unwrap(), "vhost 'v' is deleted", "a new one is another");
+        assert_eq!(no_longer_welcome(&broker, &vhost, &user).unwrap(), "vhost 'v' is deleted", "a new one is another");
         let vhost = broker.vhost("v").unwrap();
-        assert_eq!(no_longer_welcome(&broker, &vhost, "u"), None);
+        assert_eq!(no_longer_welcome(&broker, &vhost, &user), None);
         broker.delete_user(&mut turn, "u").unwrap();
-        assert_eq!(no_longer_welcome(&broker, &vhost, "u").unwrap(), "user 'u' is deleted");
+        assert_eq!(no_longer_welcome(&broker, &vhost, &user).unwrap(), "user 'u' is deleted");
         drop(turn);
         broker.shutdown();
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use leveret_amqp::{FieldTable, Frame, FrameKind, Method, ReplyCode, WireError, connection};
-use leveret_broker::{Error, access::Refusal};
+use leveret_broker::{Error, access::Refusal, auth::Identity};
 
 use super::{
     failure::Failure,
@@ -24,14 +24,14 @@ pub(super) trait Gate {
     /// What a client that is let in has.
     type Entry;
 
-    /// Checks a login; the user's name.
-    fn authenticate(&self, credentials: &Credentials) -> Result<Arc<str>, Refusal>;
+    /// Checks a login; who that is.
+    fn authenticate(&self, credentials: &Credentials) -> impl Future<Output = Result<Identity, Refusal>> + Send;
 
     /// Is told how a login by a mechanism went: whose it was, where that is known, and why it was refused.
     fn login(&self, _mechanism: &str, _user: Option<&str>, _outcome: Result<(), &str>) {}
 
     /// Checks that the user may enter the vhost now.
-    fn enter(&self, username: &Arc<str>, vhost: &str) -> Result<Self::Entry, Error>;
+    fn enter(&self, identity: &Identity, vhost: &str) -> impl Future<Output = Result<Self::Entry, Error>> + Send;
 }
 
 /// Where the handshake stands: what the client has to send next.
@@ -46,7 +46,7 @@ pub(super) enum Handshake {
 
 /// A client that has logged in.
 pub(super) struct Login {
-    pub(super) username: Arc<str>,
+    pub(super) identity: Identity,
     pub(super) mechanism: Arc<str>,
     pub(super) client_properties: FieldTable,
     pub(super) capabilities: Capabilities,
@@ -115,7 +115,7 @@ impl Handshake {
     }
 
     /// Handles a frame.
-    pub(super) fn frame<G: Gate>(
+    pub(super) async fn frame<G: Gate>(
         self,
         frame: &Frame<'_>,
         gate: &G,
@@ -125,7 +125,7 @@ impl Handshake {
         match (frame.kind, frame.channel) {
             (FrameKind::Heartbeat, 0) => Ok(Progress::Further(self)),
             (FrameKind::Method, 0) => match Method::decode(frame.payload) {
-                Ok(Method::Connection(method)) => self.method(&method, gate, offer, outbox),
+                Ok(Method::Connection(method)) => self.method(&method, gate, offer, outbox).await,
                 Ok(other) => Err(self.unexpected(other.ids())),
                 Err(error) => Err(self.malformed(&error)),
             },
@@ -138,7 +138,7 @@ impl Handshake {
         self.refuse(Failure::malformed(error))
     }
 
-    fn method<G: Gate>(
+    async fn method<G: Gate>(
         self,
         method: &connection::Method<'_>,
         gate: &G,
@@ -148,7 +148,7 @@ impl Handshake {
         use connection::Method as M;
         match (self, method) {
             (Self::Starting, M::StartOk(start_ok)) => {
-                let login = log_in(start_ok, gate)?;
+                let login = log_in(start_ok, gate).await?;
                 outbox.method(0, &offer.offer().into());
                 Ok(Progress::Further(Self::Tuning(login)))
             }
@@ -156,7 +156,8 @@ impl Handshake {
                 Ok(tuning) => Ok(Progress::Further(Self::Opening(login, tuning))),
                 Err(error) => Err(Stop::Refused(Refused::new(Failure::of(error, method), true))),
             },
-            (Self::Opening(login, tuning), M::Open(open)) => match gate.enter(&login.username, open.virtual_host) {
+            (Self::Opening(login, tuning), M::Open(open)) => match gate.enter(&login.identity, open.virtual_host).await
+            {
                 Ok(entry) => {
                     outbox.method(0, &connection::OpenOk.into());
                     Ok(Progress::Done(Admitted { login, tuning, entry }))
@@ -190,7 +191,7 @@ impl Handshake {
     }
 }
 
-fn log_in<G: Gate>(start_ok: &connection::StartOk<'_>, gate: &G) -> Result<Login, Stop> {
+async fn log_in<G: Gate>(start_ok: &connection::StartOk<'_>, gate: &G) -> Result<Login, Stop> {
     let capabilities = Capabilities::from_client_properties(&start_ok.client_properties);
     let refused = |error: Error, reason: String| {
         Stop::Refused(Refused {
@@ -204,14 +205,14 @@ fn log_in<G: Gate>(start_ok: &connection::StartOk<'_>, gate: &G) -> Result<Login
         gate.login(start_ok.mechanism, None, Err(&reason));
         refused(error, reason)
     })?;
-    let username = gate.authenticate(&credentials).map_err(|refusal| {
+    let identity = gate.authenticate(&credentials).await.map_err(|refusal| {
         gate.login(start_ok.mechanism, Some(&credentials.username), Err(&refusal.to_string()));
         let reason = format!("{} login refused: {refusal}", start_ok.mechanism);
         refused(refusal.to_error(start_ok.mechanism), reason)
     })?;
-    gate.login(start_ok.mechanism, Some(&username), Ok(()));
+    gate.login(start_ok.mechanism, Some(&identity.user().name), Ok(()));
     Ok(Login {
-        username,
+        identity,
         mechanism: start_ok.mechanism.into(),
         client_properties: start_ok.client_properties.clone(),
         capabilities,

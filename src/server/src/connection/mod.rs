@@ -2,14 +2,15 @@
 //!
 //! * [`transport`]: the socket with its read buffer and outbox; bytes, not frames;
 //! * [`handshake`] (with [`sasl`], [`tune`], [`properties`]): a state machine from protocol header to open-ok;
-//! * [`open`] (with [`frames`], [`post`], [`channels`], [`flow`], [`blocking`]): what frames and mail do on an open connection;
-//!   synchronous;
+//! * [`open`] (with [`frames`], [`post`], [`channels`], [`flow`], [`blocking`], [`asking`]): what frames and mail do on an open
+//!   connection; synchronous;
 //! * [`drive`] (with [`heartbeat`]): the loop that reads, takes mail, writes and keeps time;
 //! * [`failure`]: errors on their way to the peer, and endings for the log; [`events`]: for observers.
 //!
 //! Not taken: a task to read and a task to write (a hand-over and a wake-up for each batch, and a queue between them
 //! that needs bounds of its own); a task for each channel.
 
+mod asking;
 mod blocking;
 mod channels;
 mod drive;
@@ -197,9 +198,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Handshaking<S> {
     async fn serve_open(self, admitted: Admitted<Entry>, mailbox: Mailbox) -> (Transport<S>, Ending) {
         let Self { mut transport, registration, mail, shared } = self;
         let Admitted { login, tuning, entry: Entry { vhost, place } } = admitted;
+        let username = &login.identity.user().name;
         transport.outbox.set_frame_max(tuning.frame_max);
         registration.opened(Opened {
-            username: Arc::clone(&login.username),
+            username: Arc::clone(username),
+            needs_internal_user: login.identity.needs_internal_user(),
             vhost: Arc::clone(&vhost.name),
             mechanism: login.mechanism,
             client_properties: login.client_properties,
@@ -207,17 +210,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Handshaking<S> {
             channel_max: tuning.channel_max,
             heartbeat_s: tuning.heartbeat_s,
         });
-        if let Some(reason) = no_longer_welcome(&shared.broker, &vhost, &login.username) {
+        if let Some(reason) = no_longer_welcome(&shared.broker, &vhost, &login.identity) {
             mailbox.send(Mail::Close(reason.into()));
         }
         let accepted = registration.accepted();
-        tracing::info!(connection = %accepted.name, user = %login.username, vhost = %vhost.name, "connection opened");
+        tracing::info!(connection = %accepted.name, user = %username, vhost = %vhost.name, "connection opened");
         events::created(&shared.broker, &registration);
         let session = Session {
             connection_id: accepted.id,
             name: Arc::clone(&accepted.name),
             broker: Arc::clone(&shared.broker),
-            username: login.username,
+            username: Arc::clone(username),
+            identity: login.identity,
             capabilities: login.capabilities,
             frame_max: tuning.frame_max,
             outbox_window: Arc::new(Window::new(shared.outbox_bytes)),
@@ -278,7 +282,7 @@ where
                 continue;
             }
             Ok(Some((frame, length))) => {
-                let outcome = state.frame(&frame, gate, offer, &mut transport.outbox);
+                let outcome = state.frame(&frame, gate, offer, &mut transport.outbox).await;
                 bytes::Buf::advance(&mut transport.input, length);
                 outcome
             }

@@ -7,6 +7,7 @@ use leveret_amqp::ReplyCode;
 use leveret_broker::{Error, Turn};
 
 use super::{
+    asking::Waiting,
     blocking::Blocking,
     channels::Channels,
     failure::{Ending, Failure},
@@ -50,6 +51,8 @@ pub(super) struct Open {
     pub(super) held: HeldReply,
     /// Notices of cancelled consumers that came while a reply was held: the reply to queue.delete goes before them.
     pub(super) notices_after_held: Vec<Mail>,
+    /// A request that waits for an authorizer's answer.
+    pub(super) waiting: Option<Waiting>,
     pub(super) ahead: Ahead,
     /// Bytes of content in the present batch.
     pub(super) content_bytes: u64,
@@ -69,6 +72,7 @@ impl Open {
             channel_max,
             held: HeldReply::default(),
             notices_after_held: Vec::new(),
+            waiting: None,
             ahead: Ahead::default(),
             content_bytes: 0,
             room: RoomOf::new(room),
@@ -83,6 +87,7 @@ impl Open {
                     && !self.blocking.is_blocked()
                     && !self.ahead.is_too_far()
                     && !self.room.is_waiting()
+                    && self.waiting.is_none()
                     && outbox.unpaid() < UNPAID_BYTES_MAX
             }
             Phase::Closing(_) => true,
@@ -149,7 +154,8 @@ impl Open {
 
     /// Closes a connection that keeps room which others may need, and makes no use of it.
     pub(super) fn check_room(&mut self, turn: &mut Turn<'_>, outbox: &mut Outbox) {
-        if self.channels.all_open().any(|(_, channel)| channel.has_room()) && self.room.is_stuck() {
+        let is_due = self.waiting.is_none() && self.channels.all_open().any(|(_, channel)| channel.has_room());
+        if is_due && self.room.is_stuck() {
             let text = "a message stayed incomplete while room for incomplete messages was short";
             self.close_if_running(Failure::general(ReplyCode::ConnectionForced, text), turn, outbox);
         }

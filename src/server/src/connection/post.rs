@@ -55,6 +55,7 @@ impl Open {
                 self.held = HeldReply::default();
                 self.close_if_running(Failure::general(ReplyCode::InternalError, error.to_string()), turn, outbox);
             }
+            Mail::Answered { question, answer } => self.answered(question, answer, turn, outbox),
             Mail::Resume => self.resume(turn),
             Mail::AlarmChanged => {
                 let notice = self.blocking.alarm_changed(self.session.registration.alarm());

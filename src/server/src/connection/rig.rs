@@ -2,7 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 use leveret_amqp::{Method, ReplyCode, connection as class};
-use leveret_broker::{Error, access::Refusal};
+use leveret_broker::{
+    Error,
+    access::{Refusal, User},
+    auth::Identity,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::{sasl::Credentials, *};
@@ -17,14 +21,17 @@ pub(super) struct OneUser;
 impl Gate for OneUser {
     type Entry = String;
 
-    fn authenticate(&self, credentials: &Credentials) -> Result<Arc<str>, Refusal> {
+    async fn authenticate(&self, credentials: &Credentials) -> Result<Identity, Refusal> {
         match (&*credentials.username, &*credentials.password) {
-            ("hare", b"form") => Ok("hare".into()),
+            ("hare", b"form") => {
+                let user = User { name: "hare".into(), password: None, tags: Vec::new() };
+                Ok(Identity::internal(Arc::new(user)))
+            }
             (other, _) => Err(Refusal::Credentials(other.into())),
         }
     }
 
-    fn enter(&self, _username: &Arc<str>, vhost: &str) -> Result<String, Error> {
+    async fn enter(&self, _identity: &Identity, vhost: &str) -> Result<String, Error> {
         match vhost {
             "/" => Ok(vhost.into()),
             _ => Err(Error::new(ReplyCode::NotAllowed, format!("vhost {vhost} not found"))),

@@ -58,7 +58,7 @@ async fn a_client_that_does_everything_right_gets_in() {
         let outcome = shake(script, piece).await;
         assert_eq!(outcome.methods(), ["connection.start", "connection.tune", "connection.open-ok"]);
         let Ok(admitted) = outcome.result else { panic!("not let in") };
-        assert_eq!((&*admitted.login.username, &*admitted.entry), ("hare", "/"));
+        assert_eq!((&*admitted.login.identity.user().name, &*admitted.entry), ("hare", "/"));
         assert_eq!(
             (admitted.tuning.frame_max, admitted.tuning.channel_max, admitted.tuning.heartbeat_s),
             (4096, 2047, 5)

@@ -98,6 +98,12 @@ fn info(plugins: &Plugins, name: &str, config: &Config) -> Result<String, Failur
     for interceptor in registry.interceptors() {
         text += &format!("\ninterceptor {}\n", interceptor.name());
     }
+    for name in registry.authenticators() {
+        text += &format!("\nauthenticator {name}\n");
+    }
+    for name in registry.authorizers() {
+        text += &format!("\nauthorizer {name}\n");
+    }
     if let Some(section) = plugin.section() {
         text += &section_text(&section);
     }
