@@ -11,6 +11,7 @@
 //! Not taken: starting the server inside of the test's process. It is quicker by a few milliseconds, and cannot be
 //! killed with signal 9, which is what durability is about.
 
+mod auth_service;
 mod binary;
 mod broker;
 mod client;
@@ -19,6 +20,7 @@ mod disk;
 mod recording;
 mod wait;
 
+pub use auth_service::{AuthQuestion, AuthService};
 pub use binary::binary;
 pub use broker::{Broker, with_broker, with_test_time};
 pub use client::{Client, connect, reply, table};

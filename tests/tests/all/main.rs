@@ -22,7 +22,8 @@ mod retry;
 mod ttl;
 // Transactions.
 mod tx;
-// Operators: policies, listings, limits and vhosts, by `leveret ctl`; events and interceptors.
+// Operators: policies, listings, limits and vhosts, by `leveret ctl`; events and interceptors; who comes in.
+mod auth_backends;
 mod events;
 mod interceptors;
 mod limits;
