@@ -17,10 +17,10 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-use leveret_broker::plugin::{Plugin, RegisterError, Registry};
+use leveret_broker::plugin::{Plugin, RegisterError, Registry, Section};
 
 use backend::HttpBackend;
-pub use settings::{HttpMethod, Settings, WrongSetting};
+pub use settings::{HttpMethod, Settings};
 
 /// The plugin's name.
 pub const NAME: &str = "auth-backend-http";
@@ -28,19 +28,10 @@ pub const NAME: &str = "auth-backend-http";
 /// The backend's name in `auth.backends`.
 pub const BACKEND: &str = "http";
 
-/// The plugin.
-#[derive(Default)]
-pub struct AuthBackendHttp {
-    settings: Settings,
-}
+const SECTION: &str = "auth_http";
 
-impl AuthBackendHttp {
-    /// The plugin for a service.
-    #[must_use]
-    pub fn new(settings: Settings) -> Self {
-        Self { settings }
-    }
-}
+/// The plugin.
+pub struct AuthBackendHttp;
 
 impl Plugin for AuthBackendHttp {
     fn name(&self) -> &'static str {
@@ -51,8 +42,14 @@ impl Plugin for AuthBackendHttp {
         "authentication backend http: a web service says who comes in and what they may do"
     }
 
+    fn section(&self) -> Option<Section> {
+        Some(Section::of::<Settings>(SECTION))
+    }
+
     fn register(&self, registry: &mut Registry) -> Result<(), RegisterError> {
-        let backend = HttpBackend::new(self.settings.clone());
+        let settings = registry.section::<Settings>(SECTION)?;
+        settings.check().map_err(|wrong| RegisterError::Section { name: SECTION, reason: wrong.to_string() })?;
+        let backend = HttpBackend::new(settings);
         registry.authenticator(backend.clone())?;
         registry.authorizer(backend)
     }

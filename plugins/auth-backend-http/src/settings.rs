@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Section `auth_http` of the configuration; the names are RabbitMQ's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// How it is asked.
     pub http_method: HttpMethod,
@@ -38,11 +38,11 @@ pub enum HttpMethod {
 /// A setting that cannot be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key} must be {allowed}")]
-pub struct WrongSetting {
+pub(crate) struct WrongSetting {
     /// Its key in the section.
-    pub key: &'static str,
+    pub(crate) key: &'static str,
     /// What would do.
-    pub allowed: &'static str,
+    pub(crate) allowed: &'static str,
 }
 
 impl Settings {
@@ -50,7 +50,7 @@ impl Settings {
     ///
     /// # Errors
     /// For the first URL that is none, or time that is zero.
-    pub fn check(&self) -> Result<(), WrongSetting> {
+    pub(crate) fn check(&self) -> Result<(), WrongSetting> {
         let require = |holds: bool, key, allowed| if holds { Ok(()) } else { Err(WrongSetting { key, allowed }) };
         for (key, url) in [
             ("user_path", &self.user_path),

@@ -206,7 +206,7 @@ async fn a_service_that_is_not_there_says_nothing() {
 
 #[test]
 fn it_is_there_under_its_name() {
-    let registry = Registry::of([&AuthBackendHttp::default() as &dyn Plugin]).unwrap();
+    let registry = Registry::of([&AuthBackendHttp as &dyn Plugin]).unwrap();
     assert_eq!(registry.authenticators().collect::<Vec<_>>(), [BACKEND]);
     assert_eq!(registry.authorizers().collect::<Vec<_>>(), [BACKEND]);
 }

@@ -148,8 +148,6 @@ impl Server {
     /// Where one of these fails; what was begun is taken back.
     pub async fn start(config: Config, plugins: Plugins) -> Result<Self, ServerError> {
         let plugins = plugins.enabled(&config.plugins.enabled);
-        #[cfg(feature = "auth-backend-http")]
-        let plugins = plugins.replaced(leveret_auth_backend_http::AuthBackendHttp::new(config.auth_http.clone()));
         let registry = Arc::new(register(&plugins, &config)?);
         // The address first: a second server on this machine should hear of the port, not of the store's lock.
         let (listener, amqp_address) = listen(&config.amqp.bind, "amqp.bind").await?;

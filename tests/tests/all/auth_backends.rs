@@ -455,11 +455,11 @@ fn a_backend_that_is_not_there_stops_the_start() {
         ),
         (&["auth.backends="], "auth.backends: names no backend"),
         (&["auth.backends=http,http"], "auth.backends: names 'http' twice"),
+        (&["auth_http.user_path=https://auth/user"], "configuration section [auth_http]: user_path must be a URL"),
         (
-            &["auth_http.user_path=https://auth/user"],
-            "auth_http.user_path = \"https://auth/user\" (flag --set): must be a URL",
+            &["auth_http.http_method=put"],
+            "configuration section [auth_http]: unknown variant `put`, expected `get` or `post`",
         ),
-        (&["auth_http.http_method=put"], "auth_http.http_method = \"put\" (flag --set): must be \"get\" or \"post\""),
     ] {
         let flags: Vec<&str> = arguments.iter().flat_map(|setting| ["--set", setting]).collect();
         let said = refused_start(&flags);
@@ -478,5 +478,7 @@ fn the_plugin_says_what_it_adds() {
     let description = "authentication backend http: a web service says who comes in and what they may do";
     assert!(shown(&["list"]).contains(description));
     let info = shown(&["info", "auth-backend-http"]);
-    assert_eq!(info, format!("auth-backend-http (enabled)\n{description}\n\nauthenticator http\n\nauthorizer http\n"));
+    let adds = format!("auth-backend-http (enabled)\n{description}\n\nauthenticator http\n\nauthorizer http\n");
+    assert!(info.starts_with(&(adds + "\nconfiguration [auth_http], by default\n")), "{info}");
+    assert!(info.contains("\n    user_path = \"http://localhost:8000/auth/user\"\n"), "{info}");
 }

@@ -74,10 +74,6 @@ pub(super) fn check(config: &Config, layers: &Figment) -> Result<(), ConfigError
         "at least amqp.message_bytes_max",
     )?;
     require(amqp.outbox_bytes >= OUTBOX_BYTES_MIN, "amqp.outbox_bytes", &format!("{OUTBOX_BYTES_MIN} or more"))?;
-    #[cfg(feature = "auth-backend-http")]
-    if let Err(wrong) = config.auth_http.check() {
-        return Err(ConfigError::value(layers, &format!("auth_http.{}", wrong.key), wrong.allowed));
-    }
     require(
         (WRITE_BUFFER_BYTES_MIN..=WRITE_BUFFER_BYTES_MAX).contains(&config.store.write_buffer_bytes),
         "store.write_buffer_bytes",

@@ -56,9 +56,6 @@ pub struct Config {
     pub http: Http,
     /// Who lets users in.
     pub auth: Auth,
-    /// The web service that may.
-    #[cfg(feature = "auth-backend-http")]
-    pub auth_http: leveret_auth_backend_http::Settings,
     /// Durability.
     pub store: Store,
     /// What is written to standard error.
@@ -213,8 +210,6 @@ impl Default for Config {
             amqp: Amqp::default(),
             http: Http::default(),
             auth: Auth::default(),
-            #[cfg(feature = "auth-backend-http")]
-            auth_http: leveret_auth_backend_http::Settings::default(),
             store: Store::default(),
             log: Log::default(),
             plugins: Plugins::default(),

@@ -26,7 +26,7 @@ impl Plugins {
     pub fn compiled_in() -> Self {
         Self(vec![
             #[cfg(feature = "auth-backend-http")]
-            Box::<leveret_auth_backend_http::AuthBackendHttp>::default(),
+            Box::new(leveret_auth_backend_http::AuthBackendHttp),
             #[cfg(feature = "consistent-hash-exchange")]
             Box::new(leveret_consistent_hash_exchange::ConsistentHashExchange),
             #[cfg(feature = "delayed-message-exchange")]
@@ -52,15 +52,6 @@ impl Plugins {
     #[must_use]
     pub fn with(mut self, plugin: impl Plugin + 'static) -> Self {
         self.0.push(Box::new(plugin));
-        self
-    }
-
-    /// With a plugin in the place of the one of its name, where there is one.
-    #[must_use]
-    pub fn replaced(mut self, plugin: impl Plugin + 'static) -> Self {
-        if let Some(place) = self.0.iter_mut().find(|other| other.name() == plugin.name()) {
-            *place = Box::new(plugin);
-        }
         self
     }
 
