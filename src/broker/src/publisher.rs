@@ -226,7 +226,8 @@ impl Publisher {
                 route.kept.iter().map(|(timeline, length)| (Arc::clone(timeline), Kept { index, length: *length }));
             self.kept.extend(kept);
             match self.runs.last_mut() {
-                Some((last, run)) if Arc::ptr_eq(last, &route) => run.end = index + 1,
+                // A record in between may be one that is held.
+                Some((last, run)) if Arc::ptr_eq(last, &route) && run.end == index => run.end += 1,
                 _ => self.runs.push((route, index..index + 1)),
             }
         }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use leveret_amqp::{FieldTable, FieldValue, OwnedProperties, Properties, RawTable, ReplyCode};
+use leveret_amqp::{FieldTable, OwnedProperties, Properties, RawTable, ReplyCode};
 use leveret_store::{
     Slot, SyncMode,
     simulation::{self, Disk, Steps},
@@ -107,24 +107,32 @@ impl Rig {
 
     /// Publishes a message that is due at a time; its body is its name, and its message id.
     fn publish(&self, until_ms: u64, name: &str, padding: usize) {
-        let mut headers = FieldTable::new();
-        headers.insert("until", FieldValue::I64(until_ms as i64));
-        let message_id = Some(name.as_bytes().to_vec());
-        let raw = OwnedProperties { headers: Some(headers), message_id, ..OwnedProperties::default() }.to_raw();
-        let mut body = name.as_bytes().to_vec();
-        body.resize(body.len() + padding, b' ');
+        self.publish_together(&[("x", "", until_ms, name)], padding);
+    }
+
+    /// Publishes messages as one batch: exchange, routing key, due time and name of each.
+    fn publish_together(&self, messages: &[(&str, &str, u64, &str)], padding: usize) {
         let mut turn = self.broker.turn_at(self.now_ms);
         let mut publisher = Publisher::new(self.vhost());
-        let publish = Publish {
-            exchange_and_key: b"\x01x\x00",
-            exchange: "x",
-            routing_key: b"",
-            properties: &Properties::parse(&raw).unwrap(),
-            properties_raw: &raw,
-            body: &body,
-            dead_lettered: false,
-        };
-        assert!(publisher.publish(&mut turn, &publish, 1).unwrap().routed);
+        for (exchange, key, until_ms, name) in messages {
+            let headers = Some(FieldTable::new().with("until", *until_ms as i64));
+            let message_id = Some(name.as_bytes().to_vec());
+            let raw = OwnedProperties { headers, message_id, ..OwnedProperties::default() }.to_raw();
+            let mut body = name.as_bytes().to_vec();
+            body.resize(body.len() + padding, b' ');
+            let length = |text: &str| char::from(text.len() as u8);
+            let exchange_and_key = format!("{}{exchange}{}{key}", length(exchange), length(key));
+            let publish = Publish {
+                exchange_and_key: exchange_and_key.as_bytes(),
+                exchange,
+                routing_key: key.as_bytes(),
+                properties: &Properties::parse(&raw).unwrap(),
+                properties_raw: &raw,
+                body: &body,
+                dead_lettered: false,
+            };
+            assert!(publisher.publish(&mut turn, &publish, 1).unwrap().routed);
+        }
         publisher.flush(&mut turn);
     }
 
@@ -168,7 +176,8 @@ impl Rig {
             let record = RecordView::parse(got.run.records.record(got.run.first as usize)).unwrap();
             let properties = OwnedProperties::decode(record.properties_raw).unwrap();
             let name = name(&record);
-            assert_eq!(properties.headers.unwrap().contains("until"), name == "past", "the rule changes what it held");
+            let was_held = !["past", "direct"].contains(&&*name);
+            assert_eq!(properties.headers.unwrap().contains("until"), !was_held, "the rule changes what it held");
             names.push(name);
         }
         names
@@ -212,6 +221,16 @@ fn messages_go_on_when_they_are_due_in_that_order() {
     assert_eq!(rig.drain(), ["c", "d"]);
     assert_eq!(rig.timeline().counts(), super::Counts::default());
     assert_eq!(rig.timeline().totals.lateness.sum_ms(), 100 + 3700 + 3700);
+}
+
+#[test]
+fn a_message_between_two_that_go_on_at_once_is_held() {
+    let mut rig = Rig::new(true);
+    let direct = ("", "q", 0, "direct");
+    rig.publish_together(&[direct, direct, ("x", "", 2000, "held"), direct], 0);
+    assert_eq!(rig.drain(), ["direct"; 3]);
+    rig.wait_until(2000);
+    assert_eq!(rig.drain(), ["held"]);
 }
 
 #[test]
