@@ -56,7 +56,8 @@ pub(crate) struct Groups {
     lines: BTreeMap<Line, Calls>,
     /// The first in each line that is open.
     open: BTreeMap<Place, Line>,
-    /// Whether the last search, for consumers and for a get, came to what would have to be set aside and could not be.
+    /// Whether the last search, for consumers and for a get, came to what would have to be set aside and could not be. It
+    /// is not looked at again until something has changed: to read it anew would be to let go of what was read since.
     pub(crate) is_full: bool,
     pub(crate) is_full_for_get: bool,
     /// The group read last.
@@ -210,6 +211,11 @@ impl Groups {
         };
         let (Reverse(level), seq) = first;
         Some((Position { level, seq }, taker))
+    }
+
+    /// Something has changed, by which more may be handed out or set aside than the last search has found.
+    pub(crate) fn look_again(&mut self) {
+        (self.is_full, self.is_full_for_get) = (false, false);
     }
 
     /// A consumer was found to have no room.

@@ -167,6 +167,7 @@ impl Level {
     /// Takes new messages; the store's waiters from `awaited_from` on wait for them.
     pub(crate) fn append(&mut self, arrival: Arrival, awaited_from: u64, sizing: &Sizing) {
         let totals = arrival.totals();
+        self.pass_what_is_left_of_others();
         self.ready += totals;
         self.hint.merge(arrival.expiry);
         let persistent = arrival.persistent;
@@ -350,6 +351,7 @@ impl Level {
         let Some((index, segment)) = self.spans.find(part.start) else { return };
         let totals = segment.totals(part.clone());
         self.ready -= totals;
+        self.note(Noted::ReadyGone);
         self.forget_aside(part.clone());
         self.remove(index, part, totals);
     }

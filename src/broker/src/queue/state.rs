@@ -180,6 +180,7 @@ impl State {
         if !matches!(command, Command::Loaded { .. } | Command::LoadedDue { .. }) {
             self.loads_left = self.sizing.loads_per_step;
             self.loading = None;
+            self.groups.iter_mut().for_each(|groups| groups.look_again());
         }
         self.perform(now_ms, command, actions);
         if !self.closed {

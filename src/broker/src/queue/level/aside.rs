@@ -17,6 +17,8 @@ pub(crate) enum Noted {
     WaitEnded(u64),
     /// A message that was set aside is gone.
     AsideGone(u64),
+    /// Ready messages are gone, so that others may be next.
+    ReadyGone,
 }
 
 impl Level {
@@ -39,6 +41,15 @@ impl Level {
     /// Ready messages that were not set aside.
     pub(crate) fn in_turn_count(&self) -> u64 {
         self.ready.count.saturating_sub(self.aside.count())
+    }
+
+    /// Where nothing is in turn, nothing has to be read before what comes now: on disk is only what was set aside, or is
+    /// settled.
+    pub(super) fn pass_what_is_left_of_others(&mut self) {
+        if self.in_turn_count() == 0 && !self.has_waiting_on_disk() {
+            self.requeued.clear();
+            self.cursor = self.next_seq;
+        }
     }
 
     /// Of these, none lies before.

@@ -103,7 +103,12 @@ impl Level {
 
     /// Whether the store has to be asked for messages whose time may have come: they lie before others.
     pub(crate) fn may_miss_a_retry(&self, now_ms: u64) -> bool {
-        self.waiting.on_disk.count > 0 && self.wants_due_index(now_ms)
+        self.has_waiting_on_disk() && self.wants_due_index(now_ms)
+    }
+
+    /// Whether messages wait of which nothing but their number is known.
+    pub(crate) fn has_waiting_on_disk(&self) -> bool {
+        self.waiting.on_disk.count > 0
     }
 
     /// Removes a message that waits.

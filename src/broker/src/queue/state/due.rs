@@ -162,11 +162,15 @@ impl State {
     /// Where the front of the queue is on disk while somebody has use for it.
     fn wanted_head(&mut self) -> Option<(u8, u64)> {
         let shortens = self.settings.overflow == Overflow::DropHead && self.is_too_long() && self.overdue.is_none();
-        if !shortens && self.waiting_get.is_none() && !self.consumers.anyone_waits() {
-            return None;
+        let is_asked_for = self.waiting_get.is_some() || self.consumers.anyone_waits();
+        if self.groups.is_some() {
+            let wanted = if is_asked_for { self.wanted_in_groups() } else { None };
+            if wanted.is_some() || !shortens {
+                return wanted;
+            }
         }
-        if self.groups.is_some() && !shortens {
-            return self.wanted_in_groups();
+        if !shortens && !is_asked_for {
+            return None;
         }
         match self.first_to_drop()? {
             (number, Head::Absent(from_seq)) => Some((u8::try_from(number).unwrap_or(u8::MAX), from_seq)),

@@ -45,7 +45,7 @@ impl State {
     /// Pairs messages with consumers that have room, group by group.
     pub(super) fn serve_groups(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
         self.note_groups();
-        let mut is_full = false;
+        let mut is_full = self.groups.as_ref().is_some_and(|groups| groups.is_full);
         while !self.has_to_read_first(now_ms)
             && self.consumers.anyone_waits()
             && let Some(next) = self.next_in_groups(false, is_full)
@@ -67,7 +67,7 @@ impl State {
     /// Answers a get with the first message whose group nobody has. `None` where that has to be read first.
     pub(super) fn get_of_groups(&mut self, no_ack: bool) -> Option<Option<Got>> {
         self.note_groups();
-        let mut is_full = false;
+        let mut is_full = self.groups.as_ref().is_some_and(|groups| groups.is_full_for_get);
         while let Some(next) = self.next_in_groups(true, is_full) {
             if let Some(groups) = &mut self.groups {
                 groups.is_full_for_get = is_full;
@@ -104,11 +104,13 @@ impl State {
         let Some(groups) = &mut self.groups else { return };
         for (number, level) in (0..=u8::MAX).zip(&mut self.levels) {
             for noted in level.noted() {
+                groups.look_again();
                 let position = |seq| Position { level: number, seq };
                 match noted {
                     Noted::Waits(seq) => groups.wait(position(seq), false),
                     Noted::WaitEnded(seq) => groups.end_wait(position(seq)),
                     Noted::AsideGone(seq) => groups.forget_aside(position(seq)),
+                    Noted::ReadyGone => {}
                     Noted::FoundWaiting(seq) => {
                         let record = level.unsettled(seq);
                         if record.is_some_and(|found| groups.read_name(found.records.record(found.first as usize))) {
@@ -157,8 +159,10 @@ impl State {
 
     fn head_in_turn(&mut self, is_full: bool) -> Option<(u8, Head)> {
         for (number, level) in self.levels.iter_mut().enumerate().rev() {
-            while level.in_turn_count() > 0 {
+            // What waits on disk may hold up what comes behind it, here and in lower levels.
+            while level.in_turn_count() > 0 || level.has_waiting_on_disk() {
                 match level.head() {
+                    Head::Nothing if level.in_turn_count() == 0 => break,
                     Head::Nothing => level.forget_ready(),
                     _ if is_full && !level.has_requeued() => break,
                     head => return Some((u8::try_from(number).unwrap_or(u8::MAX), head)),

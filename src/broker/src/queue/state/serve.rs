@@ -77,6 +77,10 @@ impl State {
         if self.settings.overflow != Overflow::DropHead || !is_expiry_done || !self.is_too_long() {
             return false;
         }
+        // Nor must what a consumer gets as soon as it is read. Without groups that is the front, and nothing is dropped.
+        if self.consumers.anyone_waits() && self.wanted_in_groups().is_some() {
+            return false;
+        }
         let keeps_runs = self.settings.dead_letter_exchange.is_some();
         let mut runs = Vec::new();
         while self.is_too_long()
@@ -97,10 +101,12 @@ impl State {
     }
 
     /// Whether something in memory may be over that waits, for the order of dead letters, until others are read: it could
-    /// be at the front. Or something on disk may have waited long enough, and belong there.
+    /// be at the front. Or what is over holds up others of its group. Or something on disk may have waited long enough, and
+    /// belong at the front.
     pub(super) fn has_to_read_first(&self, now_ms: u64) -> bool {
+        let is_in_the_way = self.settings.dead_letter_exchange.is_some() || self.groups.is_some();
         self.has_condemned()
-            || self.overdue.is_some() && self.settings.dead_letter_exchange.is_some()
+            || self.overdue.is_some() && is_in_the_way
             || self.levels.iter().any(|level| level.may_miss_a_retry(now_ms))
     }
 

@@ -16,6 +16,11 @@ fn plain(settings: Settings) -> Rig {
     Rig::grouped(durable(), settings, Sizing::default())
 }
 
+fn retrying(settings: Settings) -> Settings {
+    let backoff = Backoff::Linear { min_ms: 100, max_ms: 100 };
+    Settings { delayed_retry: Some(DelayedRetry { returns: DelayedReturns::All, backoff }), ..settings }
+}
+
 fn consume(rig: &mut Rig, id: ConsumerId, prefetch: u32) -> Vec<Id> {
     ids(&rig.apply(Command::Consume(NewConsumerState { prefetch, ..consumer(id) })), id)
 }
@@ -56,10 +61,7 @@ fn what_was_requeued_goes_to_who_has_the_rest_of_its_group() {
 
 #[test]
 fn a_retry_that_waits_holds_its_group_also_after_a_restart() {
-    let backoff = Backoff::Linear { min_ms: 100, max_ms: 100 };
-    let settings =
-        Settings { delayed_retry: Some(DelayedRetry { returns: DelayedReturns::All, backoff }), ..Settings::default() };
-    let mut rig = Rig::grouped(durable(), settings, TINY);
+    let mut rig = Rig::grouped(durable(), retrying(Settings::default()), TINY);
     consume(&mut rig, 1, 10);
     rig.publish(&[of(1, 1), of(2, 2)]);
     assert!(rig.settle(Some(1), &[1], REQUEUE).delivered.is_empty());
@@ -69,6 +71,70 @@ fn a_retry_that_waits_holds_its_group_also_after_a_restart() {
     assert_eq!(consume(&mut rig, 2, 10), [2, 4, 5]);
     assert!(rig.advance(99).delivered.is_empty());
     assert_eq!(ids(&rig.advance(1), 2), [1, 3]);
+}
+
+#[test]
+fn a_retry_that_is_over_holds_nothing_up_although_it_has_yet_to_be_read() {
+    let settings = retrying(Settings { ttl_ms: Some(100), ..Settings::default() });
+    let mut rig = Rig::grouped(durable(), settings, Sizing { resident_bytes: 0, ..TINY });
+    consume(&mut rig, 1, 1);
+    rig.publish(&[of(1, 1)]);
+    rig.commit();
+    rig.advance(10);
+    rig.publish(&[of(1, 2), of(2, 3)]);
+    rig.commit();
+    rig.now_ms += 90;
+    assert_eq!(ids(&rig.settle(Some(1), &[1], REQUEUE), 1), [2]);
+}
+
+#[test]
+fn a_retry_of_a_higher_priority_holds_its_group_also_after_a_restart() {
+    let nature = Nature { max_priority: Some(9), ..durable() };
+    let mut rig = Rig::grouped(nature, retrying(Settings::default()), Sizing::default());
+    consume(&mut rig, 1, 10);
+    rig.publish(&[Message { priority: 5, ..of(1, 1) }]);
+    rig.settle(Some(1), &[1], REQUEUE);
+    assert!(rig.publish(&[of(1, 2)]).delivered.is_empty());
+    rig.commit();
+    rig.crash();
+    assert!(consume(&mut rig, 2, 10).is_empty());
+    assert_eq!(rig.get(), None);
+    assert_eq!(ids(&rig.advance(100), 2), [1, 2]);
+}
+
+#[test]
+fn nothing_is_refused_that_a_consumer_has_room_for_because_a_retry_was_not_read_since_a_restart() {
+    let settings = Settings { max_length: Some(1), overflow: Overflow::RejectPublish, ..Settings::default() };
+    let mut rig = plain(retrying(settings));
+    consume(&mut rig, 1, 10);
+    rig.publish(&[of(1, 1)]);
+    rig.settle(Some(1), &[1], REQUEUE);
+    rig.commit();
+    rig.crash();
+    assert!(consume(&mut rig, 2, 10).is_empty());
+    let output = rig.publish(&[of(2, 2), of(2, 3), message(4), of(1, 5)]);
+    assert_eq!((ids(&output, 2), output.rejected), (vec![2, 3, 4], vec![]));
+    assert_eq!(rig.publish(&[of(1, 6)]).rejected, [0], "there is room for one that waits behind the retry");
+}
+
+#[test]
+fn nothing_is_refused_that_a_consumer_has_room_for_because_of_what_is_left_of_others_on_disk() {
+    let settings = Settings { max_length: Some(2), overflow: Overflow::RejectPublish, ..Settings::default() };
+    let mut rig = Rig::grouped(durable(), settings, Sizing { segment_bytes: 1000, resident_bytes: 0, ..TINY });
+    consume(&mut rig, 1, 1);
+    rig.publish(&[of(1, 1)]);
+    rig.commit();
+    consume(&mut rig, 2, 10);
+    rig.publish(&[of(1, 2), of(2, 3), of(3, 4)]);
+    rig.commit();
+    rig.settle(Some(2), &[3, 4], Outcome::Ack);
+    rig.commit();
+    rig.crash();
+    assert_eq!((consume(&mut rig, 3, 1), consume(&mut rig, 4, 10)), (vec![1], vec![]));
+    rig.commit();
+    // What was set aside is on disk, with what is settled behind it.
+    let output = rig.publish(&[message(5), message(6), message(7)]);
+    assert_eq!((ids(&output, 4), output.rejected), (vec![5, 6, 7], vec![]));
 }
 
 #[test]
@@ -122,6 +188,18 @@ fn so_much_is_set_aside_and_no_more() {
 }
 
 #[test]
+fn when_what_was_in_the_way_is_dropped_the_next_is_handed_out() {
+    let settings = Settings { max_length: Some(2), ..with_dlx() };
+    let mut rig = Rig::grouped(durable(), settings, Sizing { set_aside_max: 0, ..Sizing::default() });
+    consume(&mut rig, 1, 1);
+    consume(&mut rig, 2, 1);
+    let output = rig.publish(&[of(1, 1), of(1, 2), of(2, 3)]);
+    assert_eq!((ids(&output, 1), ids(&output, 2)), (vec![1], vec![]), "the queue looks no further");
+    let output = rig.publish(&[of(1, 4)]);
+    assert_eq!((output.dead["maxlen"].as_slice(), ids(&output, 2)), ([2].as_slice(), vec![3]));
+}
+
+#[test]
 fn what_was_set_aside_is_read_again() {
     let mut rig = Rig::grouped(durable(), Settings::default(), Sizing { set_aside_max: 100, ..TINY });
     consume(&mut rig, 1, 1);
@@ -136,4 +214,19 @@ fn what_was_set_aside_is_read_again() {
         assert_eq!(ids(&output, holder), [id + 1]);
     }
     assert!(rig.loads > 10, "most of it was on disk");
+}
+
+#[test]
+fn nothing_is_dropped_for_what_has_yet_to_be_read_for_a_consumer() {
+    let settings = Settings { max_length: Some(2), ..with_dlx() };
+    let mut rig = Rig::grouped(durable(), settings, TINY);
+    consume(&mut rig, 1, 1);
+    consume(&mut rig, 2, 1);
+    let output = rig.publish(&[of(1, 1), of(1, 2), of(1, 3), Message { body_len: 400, ..of(2, 4) }]);
+    assert_eq!((ids(&output, 1), ids(&output, 2), rig.state.counts().ready), (vec![1], vec![4], 2));
+    rig.commit();
+    rig.loads = 0;
+    let output = rig.settle(Some(2), &[4], REQUEUE);
+    assert_eq!((ids(&output, 2), rig.loads), (vec![4], 1), "it was on disk");
+    assert_eq!((output.dead.len(), rig.state.counts().ready), (0, 2), "it takes no room");
 }

@@ -130,6 +130,24 @@ fn after_a_restart_it_waits_on_without_being_read_before_its_time() {
 }
 
 #[test]
+fn a_retry_that_was_not_read_since_a_restart_takes_no_room() {
+    let settings =
+        Settings { max_length: Some(1), overflow: Overflow::RejectPublish, ..delayed(DelayedReturns::Failed) };
+    let mut rig = with_consumer(settings, 10);
+    rig.publish_ids(1..2);
+    rig.settle(Some(1), &[1], FAILED);
+    rig.commit();
+    rig.crash();
+    rig.apply(Command::Consume(NewConsumerState { prefetch: 10, ..consumer(2) }));
+    let output = rig.publish_ids(2..5);
+    assert_eq!((ids(&output, 2), output.rejected), (vec![2, 3, 4], vec![]));
+    rig.now_ms += 100;
+    assert_eq!(ids(&rig.apply(Command::Expire), 2), [1], "as before each publish when something is due");
+    let output = rig.publish_ids(5..8);
+    assert_eq!((ids(&output, 2), output.rejected), (vec![5, 6, 7], vec![]));
+}
+
+#[test]
 fn a_clock_that_is_set_back_or_ahead_loses_none() {
     let mut rig = with_consumer(delayed(DelayedReturns::Failed), 1);
     rig.publish_ids(1..2);
