@@ -2,20 +2,15 @@
 
 use std::sync::Arc;
 
-use leveret_amqp::{FieldTable, FieldValue};
+use leveret_amqp::FieldTable;
 use leveret_broker::{
     DeclareQueue,
     exchange::{Binding, Destination},
-    queue::{Backoff, DelayedRetry, DelayedReturns, Overflow, Queue as BrokerQueue},
+    queue::Queue as BrokerQueue,
     topology::DeclareExchange,
 };
-use serde_json::Value;
 
-use crate::{
-    model::Queue,
-    plan::{BindingPlan, QueuePlan},
-    world::World,
-};
+use crate::{arguments::arguments, model::Queue, plan::BindingPlan, world::World};
 
 impl World<'_> {
     /// queue.declare
@@ -100,10 +95,13 @@ impl World<'_> {
         if let Some(alternate) = &plan.alternate {
             arguments.insert("alternate-exchange", &**alternate);
         }
+        if plan.holds {
+            arguments.insert("x-delayed-type", plan.kind.name());
+        }
         self.turn(|world, turn| {
             let declare = DeclareExchange {
                 name: &plan.name,
-                kind: plan.kind.name(),
+                kind: if plan.holds { "x-delayed-message" } else { plan.kind.name() },
                 durable: plan.durable,
                 auto_delete: plan.auto_delete,
                 internal: false,
@@ -124,7 +122,8 @@ impl World<'_> {
         let plan = &self.plan.exchanges[exchange];
         self.turn(|world, turn| {
             let deleted = world.real.vhost.delete_exchange(turn, &plan.name, if_unused);
-            let is_refused = if_unused && world.model.topology.is_used(&plan.name);
+            let topology = &world.model.topology;
+            let is_refused = if_unused && (topology.is_used(&plan.name) || !topology.held(&plan.name).is_empty());
             if deleted.is_err() != is_refused {
                 world.model.fail(format!("delete of an exchange: {deleted:?}, refused should be {is_refused}"));
             }
@@ -221,76 +220,4 @@ pub(crate) fn binding_arguments(plan: &BindingPlan) -> FieldTable {
         arguments.insert("x-match", "any");
     }
     arguments
-}
-
-fn arguments(plan: &QueuePlan) -> FieldTable {
-    let mut arguments = FieldTable::new();
-    let numbers = [
-        ("x-max-priority", plan.max_priority.map(u64::from)),
-        ("x-message-ttl", plan.ttl_ms),
-        ("x-expires", plan.expires_ms),
-        ("x-max-length", plan.max_length),
-        ("x-max-length-bytes", plan.max_length_bytes),
-        ("x-delivery-limit", plan.delivery_limit.map(u64::from)),
-    ];
-    for (name, number) in numbers {
-        if let Some(number) = number {
-            arguments.insert(name, number as i64);
-        }
-    }
-    let texts = [
-        ("x-queue-type", plan.quorum.then_some("quorum")),
-        ("x-dead-letter-exchange", plan.dead_letter_exchange.as_deref()),
-        ("x-dead-letter-routing-key", plan.dead_letter_key.as_deref()),
-        ("x-overflow", overflow(plan.overflow)),
-    ];
-    for (name, text) in texts {
-        if let Some(text) = text {
-            arguments.insert(name, text);
-        }
-    }
-    if plan.single_active {
-        arguments.insert("x-single-active-consumer", true);
-    }
-    for (key, value) in plan.delayed_retry.iter().flat_map(delayed_retry) {
-        let value = match value {
-            Value::String(text) => FieldValue::from(text.as_str()),
-            Value::Array(steps) => {
-                FieldValue::Array(steps.iter().filter_map(Value::as_i64).map(FieldValue::I64).collect())
-            }
-            number => FieldValue::I64(number.as_i64().unwrap_or_default()),
-        };
-        arguments.insert(format!("x-{key}").as_str(), value);
-    }
-    arguments
-}
-
-/// As policies say it, and arguments with other words for the values.
-pub(crate) fn delayed_retry(retry: &DelayedRetry) -> Vec<(&'static str, Value)> {
-    let returns = match retry.returns {
-        DelayedReturns::All => "all",
-        DelayedReturns::Failed => "failed",
-        DelayedReturns::Returned => "returned",
-    };
-    let mut said = vec![("delayed-retry-type", Value::from(returns))];
-    let mut limits = |mode: &str, min_ms: u64, max_ms: u64| {
-        said.push(("delayed-retry-mode", mode.into()));
-        said.push(("delayed-retry-min", min_ms.into()));
-        said.push(("delayed-retry-max", max_ms.into()));
-    };
-    match &retry.backoff {
-        Backoff::Linear { min_ms, max_ms } => limits("linear", *min_ms, *max_ms),
-        Backoff::Exponential { min_ms, max_ms } => limits("exponential", *min_ms, *max_ms),
-        Backoff::Steps(steps) => said.push(("delayed-retry-steps", steps.to_vec().into())),
-    }
-    said
-}
-
-/// As arguments and policies name it; without a word it is the default.
-pub(crate) fn overflow(overflow: Overflow) -> Option<&'static str> {
-    match overflow {
-        Overflow::DropHead => None,
-        Overflow::RejectPublish => Some("reject-publish"),
-        Overflow::RejectPublishDlx => Some("reject-publish-dlx"),
-    }
 }

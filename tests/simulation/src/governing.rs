@@ -6,7 +6,7 @@ use leveret_broker::policy::{ApplyTo, Policy, PolicyRole};
 use serde_json::{Map, Value};
 
 use crate::{
-    declaring::{delayed_retry, overflow},
+    arguments::{delayed_retry, overflow},
     plan::PolicyPlan,
     world::{VHOST, World},
 };

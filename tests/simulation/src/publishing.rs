@@ -10,7 +10,7 @@ use leveret_broker::{Claims, Publish, Turn};
 
 use crate::{
     front::Transaction,
-    model::{Content, QueueId, Settled},
+    model::{Content, QueueId, Settled, Way},
     plan::Name,
     script::Publication,
     world::{World, properties, route},
@@ -21,10 +21,24 @@ const NUMBER_BYTES: usize = 8;
 
 /// What a turn publishes, for the model: queues in the order in which they are first named, each with its messages.
 #[derive(Default)]
-struct Batch {
-    groups: Vec<(QueueId, Vec<Arc<Content>>)>,
+pub(crate) struct Batch {
+    pub(crate) groups: Vec<(QueueId, Vec<Arc<Content>>)>,
+    /// What exchanges hold back.
+    held: Vec<(Name, Arc<Content>)>,
     roots: BTreeSet<u64>,
     must_be_durable: bool,
+}
+
+impl Batch {
+    pub(crate) fn add(&mut self, content: &Arc<Content>, way: Way<Vec<QueueId>>) {
+        for id in way.queues {
+            match self.groups.iter_mut().find(|(other, _)| *other == id) {
+                Some((_, contents)) => contents.push(Arc::clone(content)),
+                None => self.groups.push((id, vec![Arc::clone(content)])),
+            }
+        }
+        self.held.extend(way.held.into_iter().map(|exchange| (exchange, Arc::clone(content))));
+    }
 }
 
 impl World<'_> {
@@ -79,9 +93,9 @@ impl World<'_> {
         for (_, publication) in &transaction.publishes {
             let content = self.content(0, publication);
             let bytes = content.bytes;
-            let Some(ids) = route(&self.real.vhost, &content) else { return false };
-            claims.add(ids.iter().map(|id| Arc::clone(&self.real.queues[id])).collect(), bytes);
-            for id in ids {
+            let Some(way) = route(&self.real.vhost, &content, None) else { return false };
+            claims.add(way.queues.iter().map(|id| Arc::clone(&self.real.queues[id])).collect(), bytes);
+            for id in way.queues {
                 let sum = sums.entry(id).or_default();
                 *sum = (sum.0 + 1, sum.1 + bytes);
             }
@@ -99,23 +113,24 @@ impl World<'_> {
         let mut batch = Batch::default();
         for (number, publication) in publications {
             let content = self.content(*number, publication);
-            let expected = self.model.route(&content);
-            let order = route(&self.real.vhost, &content);
-            let as_set = order.as_ref().map(|order| order.iter().copied().collect::<BTreeSet<_>>());
-            if expected != as_set {
-                self.model.fail(format!("{content:?} was routed to {order:?} and should be to {expected:?}"));
-            }
+            let way = self.way(&content, None);
             let Some(is_durable) = self.publish_one(channel, publication, &content, turn) else { continue };
             batch.must_be_durable |= is_durable;
             batch.roots.insert(*number);
-            for id in order.unwrap_or_default() {
-                match batch.groups.iter_mut().find(|(other, _)| *other == id) {
-                    Some((_, contents)) => contents.push(Arc::clone(&content)),
-                    None => batch.groups.push((id, vec![Arc::clone(&content)])),
-                }
-            }
+            batch.add(&content, way.unwrap_or_default());
         }
         batch
+    }
+
+    /// Where the broker routes a message, in its order, which is where the model would; `None` where it refuses to.
+    pub(crate) fn way(&mut self, content: &Content, released_by: Option<&str>) -> Option<Way<Vec<QueueId>>> {
+        let way = route(&self.real.vhost, content, released_by);
+        let found = way.as_ref().map(|way| (way.queues.iter().copied().collect::<BTreeSet<_>>(), &way.held));
+        let expected = self.model.route(content, released_by);
+        if found != expected.as_ref().map(|expected| (expected.queues.clone(), &expected.held)) {
+            self.model.fail(format!("{content:?} was routed to {found:?} and should be to {expected:?}"));
+        }
+        way
     }
 
     /// Whether the broker says that it must reach the disk; `None` where the exchange does not exist.
@@ -144,9 +159,10 @@ impl World<'_> {
             dead_lettered: false,
         };
         let routing = self.real.channels[channel].publisher.publish(turn, &publish, content.root).ok()?;
-        let to = self.model.route(content).unwrap_or_default();
-        let is_kept = to.iter().any(|id| self.model.queues[id].plan.keeps(content.persistent));
-        if (routing.routed, routing.durable) != (!to.is_empty(), is_kept) {
+        let to = self.model.route(content, None).unwrap_or_default();
+        let is_kept = to.queues.iter().any(|id| self.model.queues[id].plan.keeps(content.persistent));
+        let is_held = !to.held.is_empty();
+        if (routing.routed, routing.durable) != (!to.queues.is_empty() || is_held, is_kept || is_held) {
             self.model.fail(format!("{content:?}: {routing:?}, where it goes to {to:?}"));
         }
         Some(routing.durable)
@@ -161,6 +177,7 @@ impl World<'_> {
         if refused != expected {
             self.model.fail(format!("messages {refused:?} were refused and should be {expected:?}"));
         }
+        batch.held.iter().for_each(|(exchange, content)| self.model.hold(exchange, content));
         &batch.roots - &refused
     }
 
@@ -179,6 +196,8 @@ impl World<'_> {
             key,
             copies: publication.copies.clone(),
             blind_copies: publication.blind_copies.clone(),
+            group: publication.group,
+            delay_ms: publication.delay_ms.and_then(|delay_ms| i64::try_from(delay_ms).ok()),
             headers: publication.headers.clone(),
             deaths: Vec::new(),
             first_death: None,

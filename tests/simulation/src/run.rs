@@ -9,13 +9,19 @@ use leveret_broker::Sleeper;
 
 use crate::{
     model::{Queue, Settled},
-    plan::{Plan, QueuePlan, RETRY_DELAY_MS_MAX},
+    plan::{HELD_MS_MAX, Plan, QueuePlan, RETRY_DELAY_MS_MAX},
     script::{How, Step, Stop, script},
     world::{CONNECTIONS, World},
 };
 
 /// Steps between two comparisons of exchanges and bindings.
 const STEPS_PER_TOPOLOGY_CHECK: usize = 50;
+
+/// After a pause of this length, an exchange that may not send much on at a time does it again.
+const RELEASE_PAUSE_MS: u64 = 5;
+
+/// As many pauses as it takes to send on all that a script can publish.
+const RELEASES_MAX: usize = 10_000;
 
 /// What went wrong.
 #[derive(Clone, Debug)]
@@ -124,14 +130,33 @@ impl World<'_> {
         self.real.steps.advance(ms * 1000);
     }
 
-    /// Wakes the next queue that is due; whether there was one.
+    /// Wakes the next queue or exchange that is due; whether there was one.
     fn tick(&mut self) -> bool {
         self.commits.turn += 1;
-        let Some(Sleeper::Queue(queue)) = self.real.broker.tick_next(self.now_ms) else { return false };
-        self.observe();
-        self.model.act(queue.id, Queue::tick);
+        match self.real.broker.tick_next(self.now_ms) {
+            None => return false,
+            Some(Sleeper::Queue(queue)) => {
+                self.observe();
+                self.model.act(queue.id, Queue::tick);
+            }
+            Some(Sleeper::Timeline(timeline)) => self.release(&timeline),
+        }
         self.end_turn();
         true
+    }
+
+    /// Wakes all that are due, until everything that exchanges hold back and that is due has gone on.
+    fn tick_all(&mut self) -> Result<(), String> {
+        for _ in 0..RELEASES_MAX {
+            while self.tick() {
+                self.check()?;
+            }
+            if !self.model.holds_what_is_due() {
+                return Ok(());
+            }
+            self.wait(RELEASE_PAUSE_MS);
+        }
+        Err("messages are due, and the exchange that holds them back does not send them on".to_owned())
     }
 
     /// Brings everything to an end: what was promised is kept, and what is left can be had.
@@ -144,6 +169,15 @@ impl World<'_> {
             self.restart(Stop::Power, 1, 0)?;
             self.check()?;
             self.check_topology()?;
+            self.quiesce()?;
+        }
+        if self.plan.features.delays {
+            self.wait(HELD_MS_MAX);
+            self.quiesce()?;
+        }
+        if self.plan.features.groups {
+            // Nobody has anything that keeps the rest of its group.
+            (0..CONNECTIONS).for_each(|connection| self.close_connection(connection));
             self.quiesce()?;
         }
         if self.plan.features.retries {
@@ -159,9 +193,7 @@ impl World<'_> {
 
     /// Everything that is under way arrives.
     fn quiesce(&mut self) -> Result<(), String> {
-        while self.tick() {
-            self.check()?;
-        }
+        self.tick_all()?;
         for connection in 0..CONNECTIONS {
             self.read_mail(connection, usize::MAX);
         }

@@ -3,7 +3,7 @@
 
 use rand::{RngExt, rngs::StdRng};
 
-use crate::plan::{Headers, Name, Plan, draw_headers, draw_key};
+use crate::plan::{Headers, Name, Plan, draw_delay_ms, draw_headers, draw_key};
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -75,6 +75,10 @@ pub struct Publication {
     pub copies: Vec<Name>,
     pub blind_copies: Vec<Name>,
     pub headers: Headers,
+    /// Its group, in each header and property that may name it.
+    pub group: Option<u8>,
+    /// `x-delay`
+    pub delay_ms: Option<u64>,
     pub persistent: bool,
     pub priority: Option<u8>,
     pub expiration_ms: Option<u64>,
@@ -162,6 +166,9 @@ fn weights(plan: &Plan, rng: &mut StdRng) -> Vec<(u32, Draw)> {
         weights.push((much(2), |plan, rng| Step::SetPolicy { policy: rng.random_range(0..plan.policies.len()) }));
         weights.push((2, |plan, rng| Step::ClearPolicy { policy: rng.random_range(0..plan.policies.len()) }));
     }
+    if features.delays {
+        weights.push((2, |_, rng| Step::Wait { ms: rng.random_range(500..3000) }));
+    }
     if features.windows {
         weights.push((6, |_, rng| Step::Window { channel: channel(rng), limit: rng.random_range(0..5) }));
     }
@@ -195,6 +202,8 @@ fn publish(plan: &Plan, rng: &mut StdRng) -> Step {
         copies: copies(plan, rng),
         blind_copies: copies(plan, rng),
         headers: if plan.features.headers { draw_headers(rng) } else { Headers::new() },
+        group: (plan.features.groups && rng.random_bool(0.8)).then(|| rng.random_range(0..3)),
+        delay_ms: (plan.features.delays && rng.random_bool(0.7)).then(|| draw_delay_ms(rng)),
         persistent: !plan.features.transient || rng.random_bool(0.7),
         priority: (plan.features.priorities && rng.random_bool(0.7)).then(|| rng.random_range(0..5)),
         expiration_ms: (plan.features.expiration && rng.random_bool(0.4)).then(|| rng.random_range(0..200)),

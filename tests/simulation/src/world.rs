@@ -9,17 +9,18 @@ use std::{
 use leveret_amqp::{FieldTable, OwnedProperties, Properties};
 use leveret_broker::{
     Broker, BrokerConfig, Turn, VHost,
+    plugin::Registry,
     queue::{Queue, Window},
     routing::Sender,
 };
+use leveret_delayed_message_exchange::DelayedMessageExchange;
 use leveret_store::simulation::{self, Disk, Steps};
-use parking_lot::Mutex;
 
 use crate::{
     commits::Commits,
     declaring::binding_arguments,
     front::{Channel, Connection, Log},
-    model::{self, Content, Model, QueueId, Seen, texts},
+    model::{self, Content, Model, QueueId, Seen, Way, texts},
     plan::{Name, Plan},
 };
 
@@ -52,6 +53,8 @@ pub(crate) struct Real {
     pub(crate) connections: Vec<Connection>,
     pub(crate) channels: Vec<Channel>,
     pub(crate) queues: BTreeMap<QueueId, Arc<Queue>>,
+    /// How many messages have gone on from exchanges that held them back, by the numbers of their timelines.
+    pub(crate) released: BTreeMap<u64, u64>,
     pub(crate) log: Log,
 }
 
@@ -62,7 +65,7 @@ impl<'p> World<'p> {
     /// Where the broker does not start.
     pub(crate) fn new(plan: &'p Plan) -> Result<Self, String> {
         let disk = Disk::new();
-        let model = Model::new(START_MS, plan.features.keeps_order());
+        let model = Model::new(START_MS, plan);
         Ok(Self {
             plan,
             real: Real::start(plan, &disk, START_MS)?,
@@ -89,7 +92,7 @@ impl<'p> World<'p> {
     pub(crate) fn end_turn(&mut self) {
         self.observe();
         let vhost = &self.real.vhost;
-        self.model.end_turn(|content| route(vhost, content).unwrap_or_default());
+        self.model.end_turn(|content| route(vhost, content, None).unwrap_or_default().queues);
         self.real.queues.retain(|id, _| self.model.queues.contains_key(id));
     }
 
@@ -116,7 +119,8 @@ impl<'p> World<'p> {
         if names != expected {
             return Err(format!("the queues are {names:?} and should be {expected:?}"));
         }
-        self.model.queues.keys().try_for_each(|id| self.check_queue(*id))
+        self.model.queues.keys().try_for_each(|id| self.check_queue(*id))?;
+        self.check_held()
     }
 
     fn check_queue(&self, id: QueueId) -> Result<(), String> {
@@ -156,7 +160,7 @@ impl<'p> World<'p> {
         }
     }
 
-    /// Compares exchanges and bindings.
+    /// Compares exchanges, bindings and what exchanges show of the messages that they hold back.
     ///
     /// # Errors
     /// What is not as it should be.
@@ -183,7 +187,7 @@ impl<'p> World<'p> {
         });
         let expected: BTreeSet<_> = expected.collect();
         match bindings == expected {
-            true => Ok(()),
+            true => self.check_listings(),
             false => Err(format!("the bindings are {bindings:?} and should be {expected:?}")),
         }
     }
@@ -204,7 +208,8 @@ impl Real {
         };
         let (store, steps) = simulation::open(disk, plan.sync, plan.batch_bytes)
             .map_err(|error| format!("the store does not open: {error}"))?;
-        let broker = Broker::open_by_hand(store, &config, Arc::default(), plan.sizing, now_ms)
+        let registry = Registry::of([&DelayedMessageExchange as _]).map_err(|error| error.to_string())?;
+        let broker = Broker::open_by_hand(store, &config, Arc::new(registry), plan.sizing, now_ms)
             .map_err(|error| format!("the broker does not start: {error}"))?;
         let vhost = broker.vhost(VHOST).ok_or("the vhost is missing")?;
         let connection = |_| Connection {
@@ -216,7 +221,8 @@ impl Real {
         let channel = |(number, mode): (usize, &_)| Channel::new(broker.next_id(), number % CONNECTIONS, &vhost, *mode);
         let channels = plan.channels.iter().enumerate().map(channel).collect();
         let queues = vhost.queues().into_iter().map(|queue| (queue.id, queue)).collect();
-        Ok(Self { vhost, steps, connections, channels, queues, log: Arc::new(Mutex::new(Vec::new())), broker })
+        let (released, log) = (BTreeMap::new(), Arc::default());
+        Ok(Self { vhost, steps, connections, channels, queues, released, log, broker })
     }
 }
 
@@ -230,25 +236,37 @@ impl Drop for Real {
     }
 }
 
-/// Where the broker routes a message, in its order; `None` where it refuses to.
-pub(crate) fn route(vhost: &VHost, content: &Content) -> Option<Vec<QueueId>> {
+/// Where the broker routes a message, in its order; `None` where it refuses to. One that was held back goes on from that
+/// exchange.
+pub(crate) fn route(vhost: &VHost, content: &Content, released_by: Option<&str>) -> Option<Way<Vec<QueueId>>> {
     let raw = properties(content).to_raw();
     let view = Properties::parse(&raw).ok()?;
-    let routed = vhost.route(Sender::Client, &content.exchange, content.key.as_bytes(), &view, 0).ok()?;
-    Some(routed.queues.iter().map(|queue| queue.id).collect())
+    let (sender, exchange) = match released_by {
+        Some(exchange) => (Sender::Hold, exchange),
+        None => (Sender::Client, &*content.exchange),
+    };
+    let routed = vhost.route(sender, exchange, content.key.as_bytes(), &view, 0).ok()?;
+    Some(Way {
+        queues: routed.queues.iter().map(|queue| queue.id).collect(),
+        held: routed.held.iter().map(|(timeline, _)| Arc::clone(&timeline.exchange)).collect(),
+    })
 }
 
-/// Properties with the headers that routing looks at.
+/// The properties that the broker looks at as it routes and groups.
 pub(crate) fn properties(content: &Content) -> OwnedProperties {
-    let mut headers = FieldTable::new();
-    for (name, value) in &content.headers {
-        headers.insert(&**name, *value);
-    }
+    let mut headers = content.own_headers();
     for (name, keys) in [("CC", &content.copies), ("BCC", &content.blind_copies)] {
         if !keys.is_empty() {
             headers.insert(name, texts(keys));
         }
     }
     let has_headers = headers.iter().len() > 0;
-    OwnedProperties { headers: has_headers.then_some(headers), ..OwnedProperties::default() }
+    let group = content.group.map(|group| group.to_string().into_bytes());
+    OwnedProperties {
+        headers: has_headers.then_some(headers),
+        message_id: group.clone(),
+        correlation_id: group,
+        timestamp: content.group.map(u64::from),
+        ..OwnedProperties::default()
+    }
 }

@@ -9,7 +9,14 @@ use leveret_simulation::{
 use leveret_store::SyncMode;
 
 fn topic(name: &str) -> ExchangePlan {
-    ExchangePlan { name: name.into(), kind: Kind::Topic, durable: true, auto_delete: false, alternate: None }
+    ExchangePlan {
+        name: name.into(),
+        kind: Kind::Topic,
+        durable: true,
+        auto_delete: false,
+        alternate: None,
+        holds: false,
+    }
 }
 
 fn binding(source: &str, queue: &str, key: &str) -> BindingPlan {
@@ -37,6 +44,8 @@ fn publish(exchange: usize, queue: usize, count: usize) -> Step {
         copies: Vec::new(),
         blind_copies: Vec::new(),
         headers: Vec::new(),
+        group: None,
+        delay_ms: None,
         persistent: true,
         priority: None,
         expiration_ms: None,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leveret_broker::queue::DeadLetterReason;
 
-use super::{Content, Message, Model, QueueId, Work};
+use super::{Content, Message, Model, QueueId, Way, Work};
 use crate::plan::QueuePlan;
 
 /// Messages that died by one command, each with the reason.
@@ -50,9 +50,10 @@ impl Model {
                 content.key = Arc::clone(key);
                 content.copies = Vec::new();
             }
-            let targets = self.targets(&content, order);
+            let Way { queues, held } = self.targets(&content, order);
             let content = Arc::new(content);
-            for id in targets {
+            held.iter().for_each(|exchange| self.hold(exchange, &content));
+            for id in queues {
                 let mut message = self.message(Arc::clone(&content));
                 if !self.keeps_order {
                     message.rank = rank;
@@ -62,13 +63,13 @@ impl Model {
         }
     }
 
-    /// The queues that a dead letter goes to, in the order in which the broker takes them.
-    fn targets(&self, content: &Content, order: &impl Fn(&Content) -> Vec<QueueId>) -> Vec<QueueId> {
-        let names = self.topology.route(content).unwrap_or_default();
-        let wanted = names.iter().filter(|name| !content.goes_round(name)).filter_map(|name| self.queue_id(name));
+    /// Where a dead letter goes, queues in the order in which the broker takes them.
+    fn targets(&self, content: &Content, order: &impl Fn(&Content) -> Vec<QueueId>) -> Way<Vec<QueueId>> {
+        let Way { queues, held } = self.topology.route(content, None).unwrap_or_default();
+        let wanted = queues.iter().filter(|name| !content.goes_round(name)).filter_map(|name| self.queue_id(name));
         let mut wanted: Vec<_> = wanted.collect();
         let order = order(content);
         wanted.sort_by_key(|id| order.iter().position(|other| other == id));
-        wanted
+        Way { queues: wanted, held }
     }
 }

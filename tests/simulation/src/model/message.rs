@@ -3,9 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use leveret_amqp::{FieldTable, FieldValue};
-use leveret_broker::queue::{DeadLetterReason, Position};
+use leveret_broker::queue::{ConsumerId, DeadLetterReason, Position};
 
-use crate::plan::{Headers, Name};
+use crate::plan::{GROUP_HEADER, Headers, Name, USUAL_GROUP_HEADER};
 
 /// What does not change while a message lies in a queue.
 #[derive(Clone, Debug)]
@@ -34,6 +34,10 @@ pub(crate) struct Content {
     pub(crate) copies: Vec<Name>,
     /// The header BCC, which nobody gets to see. Gone when the message was routed.
     pub(crate) blind_copies: Vec<Name>,
+    /// Its group, in each header and property that may name it.
+    pub(crate) group: Option<u8>,
+    /// The header x-delay; less than zero when that time is over.
+    pub(crate) delay_ms: Option<i64>,
     /// Other headers.
     pub(crate) headers: Headers,
     /// Newest first.
@@ -55,8 +59,12 @@ pub(crate) struct Message {
     pub(crate) place: Option<Position>,
     /// Not with a consumer.
     pub(crate) is_ready: bool,
+    /// With whom it is, or was last; `None` is basic.get.
+    pub(crate) holder: Option<ConsumerId>,
     /// It was with a consumer at some time.
     pub(crate) was_delivered: bool,
+    /// It may be marked as redelivered although it was not.
+    pub(crate) may_seem_delivered: bool,
     /// Counted attempts (`x-delivery-count`).
     pub(crate) attempts: u32,
     /// Counted returns (`x-acquired-count`).
@@ -89,6 +97,20 @@ impl Content {
     pub(crate) fn due_ms(&self, ttl_ms: Option<u64>) -> Option<u64> {
         let lifetime_ms = self.expiration_ms.into_iter().chain(ttl_ms).min()?;
         Some(self.timestamp_ms + lifetime_ms)
+    }
+
+    /// For how long an exchange would hold it back.
+    pub(crate) fn held_ms(&self) -> Option<u64> {
+        self.delay_ms.and_then(|delay_ms| u64::try_from(delay_ms).ok()).filter(|delay_ms| *delay_ms > 0)
+    }
+
+    /// The message as it goes on from the exchange that held it back.
+    pub(crate) fn released(&self, copy: u64, now_ms: u64) -> Self {
+        let mut next = self.clone();
+        next.ancestors.push(copy);
+        next.delay_ms = self.delay_ms.map(|delay_ms| -delay_ms);
+        next.timestamp_ms = now_ms;
+        next
     }
 
     /// All routing keys.
@@ -128,13 +150,28 @@ impl Content {
         since_rejection.into_iter().any(|death| *death.queue == *queue)
     }
 
-    /// The headers that it should be delivered with. Those that tell of the last death are left out: they say nothing
-    /// that the first entry of `x-death` does not.
-    pub(crate) fn headers(&self) -> FieldTable {
+    /// The headers that say neither where it goes to nor where it comes from.
+    pub(crate) fn own_headers(&self) -> FieldTable {
         let mut headers = FieldTable::new();
         for (name, value) in &self.headers {
             headers.insert(&**name, *value);
         }
+        if let Some(group) = self.group {
+            headers.insert(GROUP_HEADER, i64::from(group));
+            headers.insert(USUAL_GROUP_HEADER, text(&group.to_string()));
+        }
+        if let Some(delay_ms) = self.delay_ms {
+            // The broker writes it shorter than it was.
+            let delay = if delay_ms < 0 { FieldValue::I32(delay_ms as i32) } else { FieldValue::I64(delay_ms) };
+            headers.insert("x-delay", delay);
+        }
+        headers
+    }
+
+    /// The headers that it should be delivered with. Those that tell of the last death are left out: they say nothing
+    /// that the first entry of `x-death` does not.
+    pub(crate) fn headers(&self) -> FieldTable {
+        let mut headers = self.own_headers();
         if !self.copies.is_empty() {
             headers.insert("CC", texts(&self.copies));
         }

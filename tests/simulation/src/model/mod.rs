@@ -5,6 +5,7 @@
 //! crash it is the copy that belongs to the last batch found on the disk: so it is exact about what comes back.
 
 mod dead_letters;
+mod held;
 mod message;
 mod queue;
 mod seen;
@@ -20,9 +21,9 @@ use leveret_broker::queue::Position;
 pub(crate) use message::{Content, Message, texts};
 pub(crate) use queue::{Consumer, Queue, Settled, Work};
 pub(crate) use seen::Seen;
-pub(crate) use topology::Topology;
+pub(crate) use topology::{Topology, Way};
 
-use crate::plan::{Name, PolicyPlan, QueuePlan};
+use crate::plan::{Name, Plan, PolicyPlan, QueuePlan};
 use dead_letters::Source;
 use queue::Act;
 
@@ -42,6 +43,8 @@ pub(crate) struct Model {
     pub(crate) topology: Topology,
     /// Whether messages that die together come in the order in which they lay in the queue.
     pub(crate) keeps_order: bool,
+    /// How many messages a queue looks past whose group is with somebody else.
+    pub(crate) set_aside_max: u64,
     work: VecDeque<(Source, Work)>,
     commands: u64,
     seen: BTreeMap<QueueId, VecDeque<Seen>>,
@@ -52,8 +55,9 @@ pub(crate) struct Model {
 
 impl Model {
     /// A broker without queues.
-    pub(crate) fn new(now_ms: u64, keeps_order: bool) -> Self {
-        Self { now_ms, keeps_order, ..Self::default() }
+    pub(crate) fn new(now_ms: u64, plan: &Plan) -> Self {
+        let (keeps_order, set_aside_max) = (plan.features.keeps_order(), plan.sizing.set_aside_max);
+        Self { now_ms, keeps_order, set_aside_max, ..Self::default() }
     }
 
     /// The queue of that name.
@@ -81,6 +85,7 @@ impl Model {
         let queue = Queue {
             plan: plan.under(self.policy_for(&plan.name)),
             declared: plan.clone(),
+            set_aside_max: self.set_aside_max,
             owner,
             messages: Vec::new(),
             consumers: Vec::new(),
@@ -136,7 +141,9 @@ impl Model {
             rank: self.next_rank,
             place: None,
             is_ready: true,
+            holder: None,
             was_delivered: false,
+            may_seem_delivered: false,
             attempts: 0,
             returns: 0,
             waits_until_ms: None,
@@ -194,7 +201,7 @@ impl Model {
                 .messages
                 .iter()
                 .filter(|message| queue.plan.keeps(message.content.persistent))
-                .map(Message::at_rest)
+                .map(|message| message.at_rest(queue.plan.group_key.is_some()))
                 .collect(),
             consumers: Vec::new(),
             active: None,
@@ -222,37 +229,43 @@ impl Model {
     }
 
     /// The first of these messages that would be lost in a crash which leaves what is in `durable`: a copy is in a
-    /// queue, and neither it nor one that it was made from would be found again.
+    /// queue or held back by an exchange, and neither it nor one that it was made from would be found again.
     #[must_use]
-    pub(crate) fn endangered<'a>(&'a self, roots: &BTreeSet<u64>, durable: &Self) -> Option<&'a Message> {
-        let must_be_found = |plan: &QueuePlan, content: &Content| {
-            content.is_promised && plan.keeps(content.persistent) && roots.contains(&content.root)
+    pub(crate) fn endangered(&self, roots: &BTreeSet<u64>, durable: &Self) -> Option<&Content> {
+        let found: BTreeSet<u64> = durable.copies().map(|(copy, _)| copy).collect();
+        let is_found = |copy: u64, content: &Content| {
+            found.contains(&copy) || content.ancestors.iter().any(|ancestor| found.contains(ancestor))
         };
-        let of_queue = |queue: &'a Queue| {
-            queue.messages.iter().filter(move |message| must_be_found(&queue.plan, &message.content))
-        };
-        let found: BTreeSet<u64> =
-            durable.queues.values().flat_map(|queue| &queue.messages).map(|kept| kept.copy).collect();
-        let is_found = |message: &Message| {
-            found.contains(&message.copy) || message.content.ancestors.iter().any(|copy| found.contains(copy))
-        };
-        self.queues.values().flat_map(of_queue).find(|message| !is_found(message))
+        let mut promised = self.copies().filter(|(_, content)| content.is_promised && roots.contains(&content.root));
+        promised.find_map(|(copy, content)| (!is_found(copy, content)).then_some(content))
+    }
+
+    /// All that a restart must not lose: each copy with its number.
+    fn copies(&self) -> impl Iterator<Item = (u64, &Content)> {
+        let of_queue = |queue: &Queue, message: &Message| queue.plan.keeps(message.content.persistent);
+        let in_queues = self.queues.values().flat_map(move |queue| {
+            let kept = queue.messages.iter().filter(move |message| of_queue(queue, message));
+            kept.map(|message| (message.copy, &*message.content))
+        });
+        in_queues.chain(self.topology.all_kept().map(|held| (held.copy, &*held.content)))
     }
 }
 
 impl Message {
-    /// As it is found after a restart.
-    fn at_rest(&self) -> Self {
-        Self { is_ready: self.waits_until_ms.is_none(), ..self.clone() }
+    /// As it is found after a restart. Where others go by, those that were delivered are not those that came first, and it
+    /// is not known of each.
+    fn at_rest(&self, is_grouped: bool) -> Self {
+        Self { is_ready: self.waits_until_ms.is_none(), may_seem_delivered: is_grouped, ..self.clone() }
     }
 }
 
 /// Names for messages.
 impl Model {
-    /// The queues that a message goes to; `None` where the exchange does not exist.
+    /// Where a message goes that a client publishes, or that goes on from the exchange which held it back; `None` where its
+    /// exchange does not exist.
     #[must_use]
-    pub(crate) fn route(&self, content: &Content) -> Option<BTreeSet<QueueId>> {
-        let names = self.topology.route(content)?;
-        Some(names.iter().filter_map(|name| self.queue_id(name)).collect())
+    pub(crate) fn route(&self, content: &Content, released_by: Option<&str>) -> Option<Way<BTreeSet<QueueId>>> {
+        let Way { queues, held } = self.topology.route(content, released_by)?;
+        Some(Way { queues: queues.iter().filter_map(|name| self.queue_id(name)).collect(), held })
     }
 }

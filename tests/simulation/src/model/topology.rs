@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::message::Content;
+use super::{held::Held, message::Content};
 use crate::plan::{BindingPlan, ExchangePlan, Headers, Kind, Name};
 
 /// See the module.
@@ -15,6 +15,15 @@ pub(crate) struct Topology {
     pub(crate) exchanges: BTreeMap<Name, ExchangePlan>,
     /// Each once.
     pub(crate) bindings: Vec<BindingPlan>,
+    /// What exchanges hold back, by their names.
+    pub(super) held: BTreeMap<Name, Vec<Held>>,
+}
+
+/// Where a message goes: to queues, and to exchanges that hold it back.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Way<Q> {
+    pub(crate) queues: Q,
+    pub(crate) held: BTreeSet<Name>,
 }
 
 impl Topology {
@@ -23,9 +32,10 @@ impl Topology {
         self.exchanges.entry(Arc::clone(&exchange.name)).or_insert_with(|| exchange.clone());
     }
 
-    /// Deletes an exchange with its bindings.
+    /// Deletes an exchange with its bindings and what it holds back.
     pub(crate) fn delete(&mut self, name: &str) {
         self.exchanges.remove(name);
+        self.held.remove(name);
         self.unbind(|binding| *binding.source == *name || !binding.to_queue && *binding.destination == *name);
     }
 
@@ -57,6 +67,7 @@ impl Topology {
         let mut durable = self.clone();
         durable.exchanges.retain(|_, exchange| exchange.durable);
         let exchanges = &durable.exchanges;
+        durable.held.retain(|exchange, _| exchanges.contains_key(exchange));
         durable.bindings.retain(|binding| {
             let to = &*binding.destination;
             exchanges.contains_key(&binding.source)
@@ -65,19 +76,26 @@ impl Topology {
         durable
     }
 
-    /// The names of the queues that a message is for, whether or not they exist; `None` without the exchange.
-    pub(crate) fn route(&self, content: &Content) -> Option<BTreeSet<Name>> {
+    /// Where a message goes, by the names of queues whether or not they exist; `None` without the exchange. One that was
+    /// held back goes on from that exchange.
+    pub(crate) fn route(&self, content: &Content, released_by: Option<&str>) -> Option<Way<BTreeSet<Name>>> {
         let Content { exchange, headers, .. } = content;
         let keys = content.keys();
-        let mut queues = BTreeSet::new();
-        if exchange.is_empty() {
+        let Way { mut queues, mut held } = Way::<BTreeSet<Name>>::default();
+        let start = released_by.unwrap_or(exchange);
+        if start.is_empty() {
             queues.extend(keys.into_iter().map(Name::from));
-            return Some(queues);
+            return Some(Way { queues, held });
         }
-        let start = self.exchanges.get(exchange)?;
+        let start = self.exchanges.get(start)?;
         let mut visited = BTreeSet::from([&start.name]);
         let mut pending = vec![start];
         while let Some(exchange) = pending.pop() {
+            let is_released = released_by == Some(&*exchange.name);
+            if exchange.holds && content.held_ms().is_some() && !is_released {
+                held.insert(Arc::clone(&exchange.name));
+                continue;
+            }
             let matching = || self.bindings.iter().filter(|binding| matches(exchange, binding, &keys, headers));
             queues
                 .extend(matching().filter(|binding| binding.to_queue).map(|binding| Arc::clone(&binding.destination)));
@@ -86,7 +104,7 @@ impl Topology {
             let next = exchanges.chain(alternate).filter_map(|name| self.exchanges.get(name));
             pending.extend(next.filter(|next| visited.insert(&next.name)));
         }
-        Some(queues)
+        Some(Way { queues, held })
     }
 }
 

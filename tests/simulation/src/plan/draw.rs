@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use leveret_broker::queue::{Backoff, DelayedRetry, DelayedReturns, Overflow, Sizing};
+use leveret_broker::queue::{Backoff, DelayedRetry, DelayedReturns, GroupKey, GroupProperty, Overflow, Sizing};
 use rand::{RngExt, rngs::StdRng};
 
-use super::{BindingPlan, ExchangePlan, Features, Headers, Kind, Name, QueuePlan};
+use super::{BindingPlan, ExchangePlan, Features, GROUP_HEADER, Headers, Kind, Name, QueuePlan, USUAL_GROUP_HEADER};
 
 /// Words of routing keys. Few, so that messages meet bindings.
 const WORDS: [&str; 3] = ["a", "b", "c"];
@@ -13,9 +13,15 @@ const WORDS: [&str; 3] = ["a", "b", "c"];
 /// No retry waits longer.
 pub(crate) const RETRY_DELAY_MS_MAX: u64 = 250;
 
+/// No message is held back longer.
+pub(crate) const HELD_MS_MAX: u64 = 4000;
+
 pub(super) fn draw_sizing(features: &Features, rng: &mut StdRng) -> Sizing {
+    // With a limit of length it would not be certain what is dropped before the queue looks further.
+    let few = features.groups && !features.limits && rng.random_bool(0.4);
+    let set_aside_max = if few { rng.random_range(0..4) } else { Sizing::default().set_aside_max };
     if !features.paging {
-        return Sizing::default();
+        return Sizing { set_aside_max, ..Sizing::default() };
     }
     Sizing {
         segment_bytes: rng.random_range(60..600),
@@ -23,7 +29,7 @@ pub(super) fn draw_sizing(features: &Features, rng: &mut StdRng) -> Sizing {
         transient_bytes: if rng.random() { rng.random_range(0..600) } else { usize::MAX },
         load_bytes: rng.random_range(1..600),
         share_bytes: rng.random_range(0..600),
-        set_aside_max: 1 << 16,
+        set_aside_max,
         loads_per_step: 1000,
     }
 }
@@ -41,6 +47,7 @@ pub(super) fn draw_exchanges(features: &Features, rng: &mut StdRng) -> Vec<Excha
         durable: !features.transient || rng.random_bool(0.8),
         auto_delete: features.fleeting && rng.random_bool(0.2),
         alternate: rng.random_bool(0.2).then(|| Arc::clone(&names[rng.random_range(0..names.len())])),
+        holds: features.delays && rng.random_bool(0.6),
     };
     names.iter().map(exchange).collect()
 }
@@ -73,6 +80,7 @@ pub(super) fn draw_queue(
         expires_ms: (features.fleeting && rng.random_bool(0.2)).then(|| rng.random_range(1..500)),
         delivery_limit: (features.attempts && rng.random_bool(0.6)).then(|| rng.random_range(0..3)),
         delayed_retry: (features.retries && rng.random_bool(0.7)).then(|| draw_delayed_retry(rng)),
+        group_key: (features.groups && rng.random_bool(0.7)).then(|| draw_group_key(rng)),
         ..QueuePlan::default()
     };
     if features.limits && rng.random_bool(0.7) {
@@ -90,6 +98,25 @@ pub(super) fn draw_queue(
         queue.dead_letter_key = (to_queue || rng.random_bool(0.5)).then_some(key);
     }
     queue
+}
+
+fn draw_group_key(rng: &mut StdRng) -> GroupKey {
+    match rng.random_range(0..5) {
+        0 => GroupKey::Header(GROUP_HEADER.into()),
+        1 => GroupKey::Header(USUAL_GROUP_HEADER.into()),
+        2 => GroupKey::Property(GroupProperty::MessageId),
+        3 => GroupKey::Property(GroupProperty::CorrelationId),
+        _ => GroupKey::Property(GroupProperty::Timestamp),
+    }
+}
+
+/// Mostly short; sometimes none, and sometimes so long that nobody has to think of it yet.
+pub(crate) fn draw_delay_ms(rng: &mut StdRng) -> u64 {
+    match rng.random_range(0..10) {
+        0 => 0,
+        1 => rng.random_range(1000..=HELD_MS_MAX),
+        _ => rng.random_range(1..150),
+    }
 }
 
 fn draw_delayed_retry(rng: &mut StdRng) -> DelayedRetry {

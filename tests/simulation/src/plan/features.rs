@@ -41,6 +41,10 @@ pub struct Features {
     pub transient: bool,
     /// Messages that come back wait before they are tried again.
     pub retries: bool,
+    /// Messages belong to groups.
+    pub groups: bool,
+    /// Exchanges hold messages back for a time.
+    pub delays: bool,
 }
 
 impl Features {
@@ -65,11 +69,18 @@ impl Features {
             policies: on(),
             transient: on(),
             retries: on(),
+            groups: on(),
+            delays: on(),
         };
         if !features.keeps_order() && features.limits && features.dead_letters {
             // It is not certain which of the dead letters a queue of limited length keeps.
             (features.limits, features.dead_letters) = (rng.random(), rng.random());
             features.dead_letters &= !features.limits;
+        }
+        if !features.keeps_order() && features.delays && features.dead_letters {
+            // Nor which of those that an exchange holds back until the same time go on first.
+            features.dead_letters = rng.random();
+            features.delays = !features.dead_letters;
         }
         features
     }

@@ -9,11 +9,11 @@ mod policy;
 
 use std::sync::Arc;
 
-use leveret_broker::queue::{DelayedRetry, Overflow, Sizing};
+use leveret_broker::queue::{DelayedRetry, GroupKey, Overflow, Sizing};
 use leveret_store::SyncMode;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-pub(crate) use draw::{RETRY_DELAY_MS_MAX, draw_headers, draw_key};
+pub(crate) use draw::{HELD_MS_MAX, RETRY_DELAY_MS_MAX, draw_delay_ms, draw_headers, draw_key};
 pub use features::Features;
 pub use policy::PolicyPlan;
 
@@ -52,6 +52,12 @@ pub struct Plan {
     pub outbox_bytes: u64,
 }
 
+/// A header that names a message's group. The usual one and the properties that can do so say the same.
+pub const GROUP_HEADER: &str = "g";
+
+/// The header that names a message's group where a queue is declared to have groups and no more.
+pub const USUAL_GROUP_HEADER: &str = "x-group-id";
+
 /// A queue as it is declared.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the arguments of queue.declare")]
@@ -72,6 +78,7 @@ pub struct QueuePlan {
     pub dead_letter_key: Option<Name>,
     pub delivery_limit: Option<u32>,
     pub delayed_retry: Option<DelayedRetry>,
+    pub group_key: Option<GroupKey>,
 }
 
 impl QueuePlan {
@@ -123,6 +130,8 @@ pub struct ExchangePlan {
     pub durable: bool,
     pub auto_delete: bool,
     pub alternate: Option<Name>,
+    /// It holds messages back for their `x-delay`, and then routes as its kind says.
+    pub holds: bool,
 }
 
 /// A binding.

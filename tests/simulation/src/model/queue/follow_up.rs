@@ -7,6 +7,9 @@ use leveret_broker::queue::{DeadLetterReason, Overflow};
 use super::{Act, Consumer, Queue, Seen};
 use crate::model::Message;
 
+/// Level and rank.
+pub(super) type Order = (Reverse<u8>, u64);
+
 impl Queue {
     /// What follows from every command.
     pub(crate) fn follow_up(&mut self, act: &mut Act<'_>) {
@@ -29,7 +32,9 @@ impl Queue {
     pub(crate) fn neglected(&self) -> Option<&Consumer> {
         let has_room =
             |consumer: &&Consumer| self.may_serve(consumer) && consumer.windows.iter().all(|window| window.left() > 0);
-        self.consumers.iter().find(has_room).filter(|_| self.ready().0 > 0)
+        let with_room: Vec<_> = self.consumers.iter().filter(has_room).collect();
+        let takers: Vec<_> = with_room.iter().map(|consumer| Some(consumer.id)).collect();
+        with_room.first().copied().filter(|_| self.is_neglected(&takers))
     }
 
     /// Removes what is due before a time.
@@ -49,7 +54,7 @@ impl Queue {
         while self.plan.overflow == Overflow::DropHead
             && let (count, bytes) = self.ready()
             && self.exceeds(count, bytes)
-            && let Some(next) = self.candidates().first().copied()
+            && let Some(next) = self.in_order().first().copied()
         {
             dropped.push(self.messages.remove(next));
         }
@@ -70,21 +75,21 @@ impl Queue {
         }
     }
 
-    /// The delivery of the message whose turn it is, and the place of its consumer.
+    /// The delivery of the message whose turn it is, and the place of its consumer. Of several, that of the message which
+    /// comes first, by its place where it is not known otherwise: what becomes of its group decides about others.
     fn next_served(&self, seen: &VecDeque<Seen>) -> Option<(usize, usize)> {
         if seen.is_empty() {
             return None;
         }
-        let candidates = self.candidates();
-        for (place, consumer) in self.consumers.iter().enumerate() {
-            let first = seen.iter().position(|seen| seen.consumer == Some(consumer.id));
-            if let Some(first) = first.filter(|_| self.may_serve(consumer))
-                && candidates.iter().any(|index| seen[first].is(&self.messages[*index]))
-            {
-                return Some((first, place));
-            }
-        }
-        None
+        let first_of = |(place, consumer): (usize, &Consumer)| {
+            let first = seen.iter().position(|seen| seen.consumer == Some(consumer.id))?;
+            let candidates = if self.may_serve(consumer) { self.candidates(Some(consumer.id)) } else { Vec::new() };
+            let message =
+                candidates.iter().map(|index| &self.messages[*index]).find(|message| seen[first].is(message))?;
+            Some((self.order(message), seen[first].place.seq, first, place))
+        };
+        let (.., first, place) = self.consumers.iter().enumerate().filter_map(first_of).min()?;
+        Some((first, place))
     }
 
     fn may_serve(&self, consumer: &Consumer) -> bool {
@@ -94,7 +99,7 @@ impl Queue {
 
     /// Hands out the message that was seen, if it was its turn.
     pub(super) fn hand_out(&mut self, seen: &Seen, no_ack: bool) -> Result<(), String> {
-        let candidates = self.candidates();
+        let candidates = self.candidates(seen.consumer);
         let Some(index) = candidates.iter().copied().find(|index| seen.is(&self.messages[*index])) else {
             let next = candidates.first().map(|first| &self.messages[*first]);
             return Err(format!("{seen:?} was delivered where it was the turn of {next:?}"));
@@ -105,22 +110,24 @@ impl Queue {
         } else {
             let message = &mut self.messages[index];
             (message.is_ready, message.was_delivered, message.place) = (false, true, Some(seen.place));
+            message.holder = seen.consumer;
         }
         Ok(())
     }
 
-    /// The ready message whose turn it is; several where their order is not known, and not which of them had come when
-    /// another was delivered.
-    fn candidates(&self) -> Vec<usize> {
-        let order = |index: &usize| (Reverse(self.level(&self.messages[*index])), self.messages[*index].rank);
+    /// The ready messages, those that come first in front.
+    pub(super) fn in_order(&self) -> Vec<usize> {
         let mut ready: Vec<usize> = (0..self.messages.len()).filter(|index| self.messages[*index].is_ready).collect();
-        ready.sort_by_key(order);
-        let rank = |index: &usize| self.messages[*index].rank;
-        let Some(first) = ready.first().map(rank) else { return ready };
-        ready.into_iter().take_while(|index| rank(index) == first).collect()
+        ready.sort_by_key(|index| self.order(&self.messages[*index]));
+        ready
     }
 
-    fn level(&self, message: &Message) -> u8 {
+    /// What it is that messages are ordered by.
+    pub(super) fn order(&self, message: &Message) -> Order {
+        (Reverse(self.level(message)), message.rank)
+    }
+
+    pub(super) fn level(&self, message: &Message) -> u8 {
         message.content.priority.min(self.plan.max_priority.unwrap_or(0))
     }
 }

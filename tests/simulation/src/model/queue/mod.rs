@@ -4,6 +4,7 @@
 //! the message whose turn it was, to a consumer that had room for it, and nothing may wait that somebody has room for.
 
 mod follow_up;
+mod groups;
 mod put_back;
 
 use std::{collections::VecDeque, sync::Arc};
@@ -20,6 +21,8 @@ pub(crate) struct Queue {
     pub(crate) declared: QueuePlan,
     /// The same under its policy.
     pub(crate) plan: QueuePlan,
+    /// How many messages it looks past whose group is with somebody else.
+    pub(crate) set_aside_max: u64,
     /// The connection that alone may use it.
     pub(crate) owner: Option<u64>,
     /// In the order of arrival.
@@ -120,7 +123,9 @@ impl Queue {
         self.follow_up(act);
         let (ready, _) = self.ready();
         match got {
-            None if ready > 0 => act.violation = Some(format!("get found nothing where {ready} messages are ready")),
+            None if self.is_neglected(&[None]) => {
+                act.violation = Some(format!("get found nothing where {ready} messages are ready"));
+            }
             None => {}
             Some((seen, remaining)) => {
                 act.violation = self.hand_out(&seen, no_ack).err();
