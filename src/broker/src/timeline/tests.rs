@@ -189,6 +189,13 @@ impl Rig {
         listing.messages.iter().map(|waiting| (waiting.slot.due_ms, name(&waiting.record().unwrap()))).collect()
     }
 
+    /// What the store has.
+    fn stored(&self) -> Vec<Slot> {
+        let read =
+            self.broker.store().read_timeline(self.timeline().id, Slot::default(), Slot::MAX, usize::MAX, usize::MAX);
+        read.unwrap().slots
+    }
+
     fn find(&self, name: &str) -> Vec<Waiting> {
         let listing =
             self.timeline().find(self.broker.store(), name.as_bytes(), Slot::default(), Slot::MAX, usize::MAX);
@@ -586,6 +593,8 @@ fn is_as_modelled(steps: Vec<Step>) {
             }
             Step::Commit if under_way.is_none() => {
                 rig.commit();
+                let held: Vec<_> = model.held.keys().copied().map(slot).collect();
+                assert_eq!(rig.stored(), held, "nothing is left of what has gone, after step {number}");
                 durable = model.clone();
             }
             Step::BeginCommit if under_way.is_none() => {
