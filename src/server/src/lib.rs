@@ -24,6 +24,7 @@ mod management;
 #[path = "management_off.rs"]
 mod management;
 mod outbox;
+mod protocols;
 #[cfg_attr(not(feature = "management"), expect(dead_code, reason = "what only the management interface shows"))]
 mod registry;
 mod relief;

@@ -1,6 +1,6 @@
-//! Accepting connections.
+//! Listening, and accepting connections.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use leveret_broker::clock;
 use tokio::{
@@ -9,10 +9,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    connection::{self, Shared},
-    registry::Accepted,
-};
+use crate::{connection::Shared, registry::Accepted, server::ServerError};
 
 /// Connections beyond the limit that may be in their handshake, to be told there why they cannot stay. More are dropped
 /// at once.
@@ -23,6 +20,28 @@ const BACK_OFF_MIN: Duration = Duration::from_millis(10);
 
 /// Longest pause.
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
+
+/// Listens on an address that the configuration has under a key; where that is, with the port that the system chose for 0.
+///
+/// # Errors
+/// Where it cannot be listened on.
+pub(crate) async fn listen(address: &str, key: &'static str) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        let local = listener.local_addr()?;
+        Ok((listener, local))
+    };
+    bound.await.map_err(|reason| ServerError::Listen { address: address.into(), key, reason })
+}
+
+/// How a server ends.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ends {
+    /// No more connections are accepted.
+    pub(crate) stop: CancellationToken,
+    /// Connections still there are dropped.
+    pub(crate) cut_off: CancellationToken,
+}
 
 /// A listener that does not give up.
 pub(crate) struct Acceptor {
@@ -53,32 +72,37 @@ impl Acceptor {
     }
 }
 
-/// Accepts AMQP connections until `stop`, each a task of its own, and then waits for them to end; those still there at
-/// `cut_off` are dropped.
-pub(crate) async fn accept(
+/// Accepts connections of a protocol until the server stops, has each served in a task of its own, and then waits for them
+/// to end; those still there at the cut-off are dropped.
+pub(crate) async fn accept<F: Future<Output = ()> + Send + 'static>(
     listener: TcpListener,
-    shared: Arc<Shared>,
-    stop: CancellationToken,
-    cut_off: CancellationToken,
+    protocol: &'static str,
+    shared: &Shared,
+    ends: Ends,
+    serve: impl Fn(TcpStream, Accepted) -> F,
 ) {
     let mut acceptor = Acceptor::new(listener);
     let mut connections = JoinSet::new();
     let accepting = async {
         loop {
             tokio::select! {
-                (socket, peer) = acceptor.accept() => welcome(socket, peer, &shared, &mut connections),
+                (socket, peer) = acceptor.accept() => {
+                    if let Some(accepted) = welcome(&socket, peer, protocol, shared) {
+                        connections.spawn(serve(socket, accepted));
+                    }
+                }
                 Some(ended) = connections.join_next() => look_at(ended),
             }
         }
     };
-    stop.run_until_cancelled(accepting).await;
+    ends.stop.run_until_cancelled(accepting).await;
     drop(acceptor);
     let ending = async {
         while let Some(ended) = connections.join_next().await {
             look_at(ended);
         }
     };
-    if cut_off.run_until_cancelled(ending).await.is_none() {
+    if ends.cut_off.run_until_cancelled(ending).await.is_none() {
         connections.shutdown().await;
     }
 }
@@ -89,26 +113,28 @@ fn look_at(ended: Result<(), JoinError>) {
     }
 }
 
-fn welcome(socket: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, connections: &mut JoinSet<()>) {
+/// What is known of a connection that may stay for now.
+fn welcome(socket: &TcpStream, peer: SocketAddr, protocol: &'static str, shared: &Shared) -> Option<Accepted> {
     if shared.connection_max != 0 && shared.connections.len() >= shared.connection_max + OVER_LIMIT_MAX {
         tracing::warn!(%peer, limit = shared.connection_max, "connection dropped: far over the connection limit");
-        return;
+        return None;
     }
-    // Frames are gathered here; the system must not hold them back to gather more.
+    // What is written is gathered by who writes it; the system must not hold them back to gather more.
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%peer, %error, "connection gone before it began");
-        return;
+        return None;
     }
     let local = socket.local_addr().ok();
     let accepted = Accepted {
         id: shared.broker.next_id(),
+        protocol,
         name: connection_name(peer, local).into(),
         peer: Some(peer),
         local,
         connected_at_ms: clock::now_ms(),
     };
     tracing::debug!(connection = %accepted.name, "connection accepted");
-    connections.spawn(connection::serve(socket, accepted, Arc::clone(shared)));
+    Some(accepted)
 }
 
 /// As RabbitMQ names connections: `127.0.0.1:50000 -> 127.0.0.1:5672`.

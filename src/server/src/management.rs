@@ -43,8 +43,8 @@ pub(crate) struct Front {
     connections: Arc<Connections>,
     node: String,
     cluster_name: String,
-    amqp: SocketAddr,
-    http: Option<SocketAddr>,
+    /// Protocols and where they are listened on.
+    listeners: Vec<(&'static str, SocketAddr)>,
     plugins: Vec<&'static str>,
     plugin_routes: Vec<HttpRoute>,
 }
@@ -134,16 +134,14 @@ impl Front {
     pub(crate) fn new(
         connections: &Arc<Connections>,
         cluster_name: &str,
-        amqp: SocketAddr,
-        http: Option<SocketAddr>,
+        listeners: Vec<(&'static str, SocketAddr)>,
         registry: &Registry,
     ) -> Self {
         Self {
             connections: Arc::clone(connections),
             node: registry.node().into(),
             cluster_name: cluster_name.into(),
-            amqp,
-            http,
+            listeners,
             plugins: registry.plugins().collect(),
             plugin_routes: registry.http_routes().to_vec(),
         }
@@ -175,13 +173,12 @@ impl Clients for Front {
     }
 
     fn listeners(&self) -> Vec<Value> {
-        let listener = |protocol: &str, address: SocketAddr| {
+        let listener = |(protocol, address): &(&'static str, SocketAddr)| {
             json!({
                 "node": self.node, "protocol": protocol, "ip_address": address.ip().to_string(), "port": address.port(),
             })
         };
-        let http = self.http.map(|address| listener("http", address));
-        [listener("amqp", self.amqp)].into_iter().chain(http).collect()
+        self.listeners.iter().map(listener).collect()
     }
 
     fn node(&self) -> &str {
@@ -213,7 +210,7 @@ fn connection_json(info: &ConnectionInfo, node: &str) -> Value {
         "user_provided_name": properties["connection_name"],
         "node": node,
         "type": "network",
-        "protocol": info.protocol,
+        "protocol": accepted.protocol,
         "state": info.state.as_str(),
         "user": &*opened.username,
         "user_who_performed_action": &*opened.username,

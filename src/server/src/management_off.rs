@@ -15,7 +15,7 @@ pub(crate) const SOCKET_NAME: &str = "leveret.sock";
 pub(crate) struct Front;
 
 impl Front {
-    pub(crate) fn new(_: &Arc<Connections>, _: &str, _: SocketAddr, _: Option<SocketAddr>, _: &Registry) -> Self {
+    pub(crate) fn new(_: &Arc<Connections>, _: &str, _: Vec<(&'static str, SocketAddr)>, _: &Registry) -> Self {
         Self
     }
 }

@@ -18,8 +18,8 @@ use tokio::sync::Notify;
 
 use crate::{channel::ChannelStats, mail::Mail, mailbox::Mailbox};
 
-/// What connections speak, as listings and events name it.
-pub(crate) const PROTOCOL: &str = "AMQP 0-9-1";
+/// What most connections speak, as listings and events name it.
+pub(crate) const AMQP: &str = "AMQP 0-9-1";
 
 /// All connections of this server, from accept on.
 #[derive(Default)]
@@ -35,6 +35,8 @@ pub(crate) struct Connections {
 pub(crate) struct Accepted {
     /// Unique in the broker.
     pub(crate) id: u64,
+    /// What it speaks: [`AMQP`], or a plugin's protocol.
+    pub(crate) protocol: &'static str,
     /// `peer:port -> local:port`.
     pub(crate) name: Arc<str>,
     /// The peer's end; `None` where the transport has no addresses.
@@ -118,8 +120,6 @@ pub(crate) struct ConnectionInfo {
     pub(crate) accepted: Accepted,
     /// Known since open.
     pub(crate) opened: Opened,
-    /// `AMQP 0-9-1`.
-    pub(crate) protocol: &'static str,
     /// At present.
     pub(crate) state: ConnectionState,
     /// Open channels.
@@ -294,7 +294,6 @@ impl Entry {
         Some(ConnectionInfo {
             accepted: self.accepted.clone(),
             opened: self.opened.get()?.clone(),
-            protocol: PROTOCOL,
             state: ConnectionState::from_u8(self.state.load(Ordering::Relaxed)),
             channels: self.channels.lock().len(),
             received_bytes: self.received_bytes.load(Ordering::Relaxed),

@@ -11,16 +11,17 @@ use leveret_broker::{
 };
 use leveret_store::{Options, Store, SyncMode};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     alarms::{self, Thresholds},
     config::{Config, Sync},
-    connection::{Room, Shared, Timings, Tuning},
-    listener,
+    connection::{self, Room, Shared, Timings, Tuning},
+    listener::{self, Ends, listen},
     management::{self, Front},
     plugins::Plugins,
-    registry::Connections,
+    protocols,
+    registry::{AMQP, Connections},
     relief,
     session::Limits,
 };
@@ -106,10 +107,8 @@ pub struct Server {
     connections: Arc<Connections>,
     amqp_address: SocketAddr,
     http_address: Option<SocketAddr>,
-    /// No more connections are accepted.
-    stop: CancellationToken,
-    /// Connections still there are dropped.
-    cut_off: CancellationToken,
+    protocol_addresses: Vec<(&'static str, SocketAddr)>,
+    ends: Ends,
     connection_tasks: TaskTracker,
     plugins: Plugins,
     /// Ended with the server.
@@ -153,31 +152,39 @@ impl Server {
         let (listener, amqp_address) = listen(&config.amqp.bind, "amqp.bind").await?;
         let http = listen_http(&config).await?;
         let http_address = http.as_ref().map(|(_, address)| *address);
+        let protocols = protocols::bind(registry.protocols()).await?;
+        let protocol_addresses: Vec<_> = protocols.iter().map(protocols::Bound::place).collect();
         let (broker, store_failed) = open_broker(&config, Arc::clone(&registry)).await?;
         start_plugins(&plugins, &broker)?;
         let connections = Arc::new(Connections::default());
         let shared = Arc::new(shared(&config, &broker, &connections));
-        let (stop, cut_off) = (CancellationToken::new(), CancellationToken::new());
+        let ends = Ends::default();
         let connection_tasks = TaskTracker::new();
         if management::is_enabled(&config) {
-            let front = Front::new(&connections, &config.cluster_name, amqp_address, http_address, &registry);
+            let http_address = http_address.map(|address| ("http", address));
+            let listeners = [("amqp", amqp_address)].into_iter().chain(http_address);
+            let listeners = listeners.chain(protocol_addresses.iter().copied()).collect();
+            let front = Front::new(&connections, &config.cluster_name, listeners, &registry);
             let http = http.map(|(listener, _)| listener);
             let connection_max = config.http.connection_max();
-            management::serve(&broker, front, http, connection_max, &config.data_dir, &connection_tasks, &stop)
+            management::serve(&broker, front, http, connection_max, &config.data_dir, &connection_tasks, &ends.stop)
                 .map_err(|reason| ServerError::Socket { folder: config.data_dir.display().to_string(), reason })?;
         }
-        connection_tasks.spawn(listener::accept(listener, shared, stop.clone(), cut_off.clone()));
+        for bound in protocols {
+            connection_tasks.spawn(bound.accept(Arc::clone(&shared), ends.clone()));
+        }
+        connection_tasks.spawn(accept_amqp(listener, shared, ends.clone()));
         let mut watchers = JoinSet::new();
         watchers.spawn(alarms::watch(Thresholds::new(&config), Arc::clone(&connections), Arc::clone(&broker)));
         watchers.spawn(relief::watch(Arc::clone(&broker)));
-        announce(&config, amqp_address, http_address);
+        announce(&config, amqp_address, http_address, &protocol_addresses);
         Ok(Self {
             broker,
             connections,
             amqp_address,
             http_address,
-            stop,
-            cut_off,
+            protocol_addresses,
+            ends,
             connection_tasks,
             plugins,
             watchers,
@@ -197,6 +204,12 @@ impl Server {
         self.http_address
     }
 
+    /// Where the protocols of plugins are listened on, by their names.
+    #[must_use]
+    pub fn protocol_addresses(&self) -> &[(&'static str, SocketAddr)] {
+        &self.protocol_addresses
+    }
+
     /// The broker behind it.
     #[must_use]
     pub fn broker(&self) -> &Arc<Broker> {
@@ -208,13 +221,13 @@ impl Server {
     /// # Errors
     /// [`ServerError::StoreFailed`] where the last commit fails.
     pub async fn shut_down(mut self) -> Result<(), ServerError> {
-        self.stop.cancel();
+        self.ends.stop.cancel();
         self.watchers.abort_all();
         self.connections.shut_down();
         if tokio::time::timeout(SHUTDOWN_PATIENCE, self.connections.emptied()).await.is_err() {
             tracing::warn!(connections = self.connections.len(), "connections did not close in time and are cut off");
         }
-        self.cut_off.cancel();
+        self.ends.cut_off.cancel();
         self.connection_tasks.close();
         self.connection_tasks.wait().await;
         self.plugins.iter().for_each(Plugin::stop);
@@ -241,13 +254,9 @@ fn register(plugins: &Plugins, config: &Config) -> Result<Registry, ServerError>
     Ok(registry)
 }
 
-async fn listen(address: &str, key: &'static str) -> Result<(TcpListener, SocketAddr), ServerError> {
-    let bound = async {
-        let listener = TcpListener::bind(address).await?;
-        let local = listener.local_addr()?;
-        Ok((listener, local))
-    };
-    bound.await.map_err(|reason| ServerError::Listen { address: address.into(), key, reason })
+async fn accept_amqp(listener: TcpListener, shared: Arc<Shared>, ends: Ends) {
+    let serve = |socket, accepted| connection::serve(socket, accepted, Arc::clone(&shared));
+    listener::accept(listener, AMQP, &shared, ends, serve).await;
 }
 
 async fn listen_http(config: &Config) -> Result<Option<(TcpListener, SocketAddr)>, ServerError> {
@@ -339,15 +348,16 @@ fn sync_mode(sync: Sync) -> SyncMode {
 }
 
 /// The line that says where it listens, where the data is and what a confirm means.
-fn announce(config: &Config, amqp: SocketAddr, http: Option<SocketAddr>) {
+fn announce(config: &Config, amqp: SocketAddr, http: Option<SocketAddr>, protocols: &[(&str, SocketAddr)]) {
     let data = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
     let confirms = match config.store.sync {
         Sync::Commit => "after the sync to disk (store.sync = \"commit\": they survive a crash of the machine)",
         Sync::Os => "after the write (store.sync = \"os\": they survive a crash of Leveret, not of the machine)",
     };
     let management = http.map_or_else(String::new, |address| format!(", management on http://{address}"));
+    let protocols: String = protocols.iter().map(|(name, address)| format!(", {name} on {address}")).collect();
     tracing::info!(
-        "Leveret {} is ready: AMQP 0-9-1 on {amqp}{management}, data in {}, confirms {confirms}",
+        "Leveret {} is ready: AMQP 0-9-1 on {amqp}{protocols}{management}, data in {}, confirms {confirms}",
         env!("CARGO_PKG_VERSION"),
         data.display(),
     );

@@ -8,9 +8,12 @@ use super::{
     called::Called,
 };
 use crate::{
-    Error,
+    Error, VHost,
     access::{self, Access, Permission, Resource, Role, User},
 };
+
+/// The type of exchange whose routing keys have permissions of their own.
+const TOPIC: &str = "topic";
 
 /// A user as a backend has let them in.
 #[derive(Clone, Debug)]
@@ -126,6 +129,25 @@ impl Identity {
                 external.check(&self.user, vhost, question).await
             }
         }
+    }
+
+    /// Whether the user may publish to an exchange with a key: both of the above, the second where it is a topic exchange. That
+    /// it may not exist is for routing to say.
+    ///
+    /// # Errors
+    /// 403 where not.
+    pub async fn check_publish(
+        &self,
+        access: &Access,
+        vhost: &VHost,
+        exchange: &str,
+        routing_key: &[u8],
+    ) -> Result<(), Error> {
+        self.check(access, &vhost.name, Permission::Write, Resource::Exchange(exchange)).await?;
+        if vhost.exchange(exchange).is_ok_and(|exchange| &*exchange.kind == TOPIC) {
+            self.check_topic(access, &vhost.name, Permission::Write, exchange, routing_key).await?;
+        }
+        Ok(())
     }
 
     /// Checks the `user-id` property of a message against the user who publishes it. Tags of an internal user are those of

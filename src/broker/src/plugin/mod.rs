@@ -13,6 +13,7 @@ mod http;
 mod interceptor;
 mod json;
 mod observer;
+mod protocol;
 mod registry;
 mod settings;
 
@@ -23,6 +24,7 @@ pub use http::{HttpCaller, HttpError, HttpHandler, HttpMethod, HttpRequest, Http
 pub use interceptor::{Draft, IncomingMessage, Interceptor};
 pub use json::{payload_to_json, properties_to_json, table_to_json};
 pub use observer::{Observer, internal_user};
+pub use protocol::{Client, Entrance, Entry, ListenAddress, PasswordLogin, Protocol, Serving, Stream};
 pub use registry::{Predeclared, RegisterError, Registry};
 pub use settings::{Section, Setup};
 

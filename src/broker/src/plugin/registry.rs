@@ -7,7 +7,7 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-use super::{Draft, HttpRoute, IncomingMessage, Interceptor, Observer, Plugin, Setup};
+use super::{Draft, HttpRoute, IncomingMessage, Interceptor, Observer, Plugin, Protocol, Setup};
 use crate::{
     Error,
     auth::{Authenticator, Authorizer, BackendChoice, Backends, ChoiceError, INTERNAL, Named, Terms},
@@ -41,6 +41,9 @@ pub enum RegisterError {
     /// Its interceptor is there already.
     #[error("the interceptor '{0}' is registered twice")]
     DuplicateInterceptor(String),
+    /// Its protocol is there already.
+    #[error("the protocol '{0}' is registered twice")]
+    DuplicateProtocol(&'static str),
     /// Its exchange is there already.
     #[error("the exchange '{exchange}' in vhost '{vhost}' is registered twice")]
     DuplicateExchange {
@@ -82,6 +85,7 @@ pub struct Registry {
     observers: Vec<Arc<dyn Observer>>,
     exchanges: Vec<Predeclared>,
     interceptors: Vec<Arc<dyn Interceptor>>,
+    protocols: Vec<Arc<dyn Protocol>>,
     authenticators: Named<dyn Authenticator>,
     authorizers: Named<dyn Authorizer>,
     backends: Backends,
@@ -233,6 +237,24 @@ impl Registry {
         let mut draft = Draft::new(message.properties);
         self.interceptors.iter().try_for_each(|interceptor| interceptor.intercept(message, &mut draft))?;
         Ok(draft.into_raw())
+    }
+
+    /// Adds a front end beside AMQP.
+    ///
+    /// # Errors
+    /// Where its name is taken.
+    pub fn protocol(&mut self, protocol: Arc<dyn Protocol>) -> Result<(), RegisterError> {
+        if self.protocols.iter().any(|other| other.name() == protocol.name()) {
+            return Err(RegisterError::DuplicateProtocol(protocol.name()));
+        }
+        self.protocols.push(protocol);
+        Ok(())
+    }
+
+    /// The front ends beside AMQP, in the order in which they were added.
+    #[must_use]
+    pub fn protocols(&self) -> &[Arc<dyn Protocol>] {
+        &self.protocols
     }
 
     /// Adds a backend that checks passwords. It is asked where `auth.backends` names it.

@@ -73,7 +73,7 @@ pub struct Config {
 pub struct Amqp {
     /// Address and port to listen on; port 0 takes a free one.
     pub bind: String,
-    /// Connections at a time; 0 is no limit.
+    /// Connections at a time, those of plugins' protocols among them; 0 is no limit.
     pub connection_max: u32,
     /// From accept to connection.open, in milliseconds.
     pub handshake_timeout_ms: u64,

@@ -7,20 +7,20 @@ use leveret_broker::{
     plugin::{Connection, EventKind, Login, internal_user},
 };
 
-use crate::registry::{Accepted, Opened, PROTOCOL, Registration};
+use crate::registry::{Accepted, Opened, Registration};
 
 /// The connection is open.
-pub(super) fn created(broker: &Broker, registration: &Registration) {
+pub(crate) fn created(broker: &Broker, registration: &Registration) {
     tell(broker, registration, EventKind::ConnectionCreated);
 }
 
 /// The connection has ended.
-pub(super) fn closed(broker: &Broker, registration: &Registration) {
+pub(crate) fn closed(broker: &Broker, registration: &Registration) {
     tell(broker, registration, EventKind::ConnectionClosed);
 }
 
 /// Somebody has logged in, or was refused for a reason.
-pub(super) fn login(
+pub(crate) fn login(
     broker: &Broker,
     accepted: &Accepted,
     mechanism: &str,
@@ -31,7 +31,7 @@ pub(super) fn login(
         let login = Arc::new(Login {
             user: user.map(Arc::from),
             connection_name: Arc::clone(&accepted.name),
-            protocol: PROTOCOL,
+            protocol: accepted.protocol,
             auth_mechanism: mechanism.into(),
             peer: accepted.peer,
             local: accepted.local,
@@ -55,7 +55,7 @@ fn connection(accepted: &Accepted, opened: &Opened) -> Connection {
         name: Arc::clone(&accepted.name),
         user: Arc::clone(&opened.username),
         vhost: Arc::clone(&opened.vhost),
-        protocol: PROTOCOL,
+        protocol: accepted.protocol,
         auth_mechanism: Arc::clone(&opened.mechanism),
         peer: accepted.peer,
         local: accepted.local,

@@ -12,22 +12,22 @@ use crate::{
 };
 
 /// What a client that is let in has.
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// Where it is.
-    pub(super) vhost: Arc<VHost>,
+    pub(crate) vhost: Arc<VHost>,
     /// Among those who are there.
-    pub(super) place: ConnectionPlace,
+    pub(crate) place: ConnectionPlace,
 }
 
 /// The door of a server for one peer.
-pub(super) struct BrokerGate<'a> {
+pub(crate) struct BrokerGate<'a> {
     shared: &'a Shared,
     accepted: &'a Accepted,
 }
 
 impl<'a> BrokerGate<'a> {
     /// The door for the peer of `registration`. A peer without an address is this process itself.
-    pub(super) fn new(shared: &'a Shared, registration: &'a Registration) -> Self {
+    pub(crate) fn new(shared: &'a Shared, registration: &'a Registration) -> Self {
         Self { shared, accepted: registration.accepted() }
     }
 }
@@ -65,7 +65,7 @@ impl Gate for BrokerGate<'_> {
 /// after that looks for itself, once it is listed: so none is missed.
 ///
 /// A user whom another backend has let in need not be in the internal one.
-pub(super) fn no_longer_welcome(broker: &Broker, vhost: &VHost, identity: &Identity) -> Option<String> {
+pub(crate) fn no_longer_welcome(broker: &Broker, vhost: &VHost, identity: &Identity) -> Option<String> {
     if vhost.is_deleted() {
         return Some(vhost_deleted(&vhost.name));
     }

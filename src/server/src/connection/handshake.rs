@@ -20,7 +20,7 @@ use crate::{outbox::Outbox, session::Capabilities};
 pub(super) const INITIAL_FRAME_MAX: u32 = 8192;
 
 /// Who decides on logins and vhosts.
-pub(super) trait Gate {
+pub(crate) trait Gate {
     /// What a client that is let in has.
     type Entry;
 

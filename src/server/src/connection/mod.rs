@@ -14,7 +14,7 @@ mod asking;
 mod blocking;
 mod channels;
 mod drive;
-mod events;
+pub(crate) mod events;
 mod failure;
 mod flow;
 mod frames;
@@ -46,13 +46,15 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use self::{
     drive::Drive,
     failure::Ending,
-    gate::{BrokerGate, Entry, no_longer_welcome},
-    handshake::{Admitted, Gate, Handshake, INITIAL_FRAME_MAX, Progress, Stop},
+    handshake::{Admitted, Handshake, INITIAL_FRAME_MAX, Progress, Stop},
     open::Open,
     transport::Transport,
 };
 pub(crate) use self::{
+    gate::{BrokerGate, Entry, no_longer_welcome},
+    handshake::Gate,
     room::{Room, Taken},
+    sasl::Credentials,
     tune::Tuning,
 };
 use crate::{

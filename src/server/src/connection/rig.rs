@@ -9,7 +9,8 @@ use leveret_broker::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
-use super::{sasl::Credentials, *};
+use super::*;
+use crate::registry::AMQP;
 
 /// Bytes that either side may have on the way.
 pub(super) const SOCKET_BYTES: usize = 64 * 1024;
@@ -70,7 +71,7 @@ impl Outcome {
 }
 
 pub(super) fn registration() -> Registration {
-    let accepted = Accepted { id: 1, name: "test".into(), peer: None, local: None, connected_at_ms: 0 };
+    let accepted = Accepted { id: 1, protocol: AMQP, name: "test".into(), peer: None, local: None, connected_at_ms: 0 };
     Arc::new(Connections::default()).register(accepted, Mailbox::new().0)
 }
 

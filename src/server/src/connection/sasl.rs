@@ -9,9 +9,9 @@ use leveret_broker::Error;
 pub(super) const MECHANISMS: &[u8] = b"PLAIN AMQPLAIN";
 
 /// What a client logs in with. Not `Debug`, so that it cannot be logged by accident.
-pub(super) struct Credentials {
-    pub(super) username: String,
-    pub(super) password: Vec<u8>,
+pub(crate) struct Credentials {
+    pub(crate) username: String,
+    pub(crate) password: Vec<u8>,
 }
 
 /// Reads a response.

@@ -98,6 +98,9 @@ fn info(plugins: &Plugins, name: &str, config: &Config) -> Result<String, Failur
     for interceptor in registry.interceptors() {
         text += &format!("\ninterceptor {}\n", interceptor.name());
     }
+    for protocol in registry.protocols() {
+        text += &format!("\nprotocol {}\n", protocol.name());
+    }
     for name in registry.authenticators() {
         text += &format!("\nauthenticator {name}\n");
     }
@@ -142,7 +145,7 @@ fn state(plugin: &dyn Plugin, config: &Config) -> &'static str {
 mod tests {
     use std::sync::Arc;
 
-    use leveret_broker::plugin::{Event, Observer};
+    use leveret_broker::plugin::{Client, Event, ListenAddress, Observer, Protocol, Serving};
     use serde_json::json;
 
     use super::*;
@@ -180,7 +183,8 @@ mod tests {
         }
 
         fn register(&self, registry: &mut Registry) -> Result<(), RegisterError> {
-            registry.observer(Arc::new(Rich))
+            registry.observer(Arc::new(Rich))?;
+            registry.protocol(Arc::new(Rich))
         }
     }
 
@@ -190,6 +194,20 @@ mod tests {
         }
 
         fn observe(&self, _event: &Event) {}
+    }
+
+    impl Protocol for Rich {
+        fn name(&self) -> &'static str {
+            "RICH"
+        }
+
+        fn addresses(&self) -> Vec<ListenAddress> {
+            Vec::new()
+        }
+
+        fn serve(&self, _client: Client) -> Serving {
+            Box::pin(async { Ok(()) })
+        }
     }
 
     fn samples() -> (Plugins, Config) {
@@ -210,8 +228,8 @@ mod tests {
     #[test]
     fn what_a_plugin_adds_and_can_be_told_is_shown() {
         let plugins = Plugins::default().with(Rich);
-        let expected = "rich (enabled)\nhas much\n\nobserver onlooker\n\nconfiguration [rich_things], by default\n    \
-                        depth.max = 5\n    depth.min = (not set)\n    name = \"n\"\n";
+        let expected = "rich (enabled)\nhas much\n\nobserver onlooker\n\nprotocol RICH\n\n\
+                        configuration [rich_things], by default\n    depth.max = 5\n    depth.min = (not set)\n    name = \"n\"\n";
         assert_eq!(info(&plugins, "rich", &Config::default()).unwrap(), expected);
     }
 

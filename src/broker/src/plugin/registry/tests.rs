@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     exchange::{Fanout, Router},
-    plugin::{Event, HttpMethod, HttpResponse, Section},
+    plugin::{Client, Event, HttpMethod, HttpResponse, ListenAddress, Section, Serving},
 };
 
 struct Kind(&'static str);
@@ -43,6 +43,20 @@ impl Interceptor for Kind {
     }
 }
 
+impl Protocol for Kind {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    fn addresses(&self) -> Vec<ListenAddress> {
+        Vec::new()
+    }
+
+    fn serve(&self, _client: Client) -> Serving {
+        Box::pin(async { Ok(()) })
+    }
+}
+
 /// A plugin that has one thing of each sort.
 struct Sample {
     name: &'static str,
@@ -52,13 +66,14 @@ struct Sample {
     observer: &'static str,
     exchange: &'static str,
     interceptor: &'static str,
+    protocol: &'static str,
 }
 
 static NO_ARGUMENTS: FieldTable = FieldTable::new();
 
 impl Sample {
     fn of(name: &'static str, kind: &'static str, path: &'static str) -> Self {
-        Self { name, kind, path, section: name, observer: name, exchange: name, interceptor: name }
+        Self { name, kind, path, section: name, observer: name, exchange: name, interceptor: name, protocol: name }
     }
 }
 
@@ -79,6 +94,7 @@ impl Plugin for Sample {
         registry.exchange_type(Kind(self.kind))?;
         registry.observer(Arc::new(Kind(self.observer)))?;
         registry.interceptor(Arc::new(Kind(self.interceptor)))?;
+        registry.protocol(Arc::new(Kind(self.protocol)))?;
         let exchange = DeclareExchange {
             name: self.exchange,
             kind: "fanout",
@@ -104,6 +120,7 @@ fn what_plugins_add_is_there() {
     assert_eq!(registry.http_routes().iter().map(|route| route.path).collect::<Vec<_>>(), ["/two", "/one"]);
     assert_eq!(registry.observers().iter().map(|observer| observer.name()).collect::<Vec<_>>(), ["two", "one"]);
     assert_eq!(registry.exchanges().iter().map(|one| one.exchange.name).collect::<Vec<_>>(), ["two", "one"]);
+    assert_eq!(registry.protocols().iter().map(|protocol| protocol.name()).collect::<Vec<_>>(), ["two", "one"]);
 }
 
 #[test]
@@ -118,6 +135,7 @@ fn each_name_is_given_once() {
         (Sample { section: "one", ..other() }, "the configuration section [one] belongs to two plugins"),
         (Sample { observer: "one", ..other() }, "the observer 'one' is registered twice"),
         (Sample { interceptor: "one", ..other() }, "the interceptor 'one' is registered twice"),
+        (Sample { protocol: "one", ..other() }, "the protocol 'one' is registered twice"),
         (Sample { exchange: "one", ..other() }, "the exchange 'one' in vhost '/' is registered twice"),
     ] {
         assert_eq!(refused(taken).unwrap(), text);
