@@ -33,5 +33,6 @@ mod vhosts;
 mod restart;
 // What README shows of examples/.
 mod custom_exchange;
+mod custom_protocol;
 // What README says of confirms: crashes, losses of power, disks that fail or are full.
 mod contract;

@@ -1,7 +1,8 @@
 //! The plugins of this binary: one explicit list.
 //!
 //! A Cargo feature puts a plugin on the list, `plugins.enabled` switches it on. A binary of one's own with further plugins
-//! is [`cli::run`](crate::cli::run) with a longer list; `examples/custom_exchange` is one.
+//! is [`cli::run`](crate::cli::run) with a longer list; `examples/custom_exchange` and
+//! `examples/custom_protocol` are two.
 
 mod command;
 
