@@ -93,11 +93,10 @@ impl Level {
         let remembered = segment.persistent && segment.written_epoch > 0;
         self.ready -= totals;
         self.unacked += totals;
+        // Others behind it may have been delivered before, of which the store need not know.
+        self.writing.touched |= remembered && self.aside.is_fresh(seq);
         self.aside.remove(seq);
-        if self.delivered_until <= seq {
-            self.delivered_until = seq + 1;
-            self.writing.touched |= remembered;
-        }
+        self.delivered_until = self.delivered_until.max(seq + 1);
     }
 
     /// A message that was set aside is not there any more.

@@ -60,6 +60,22 @@ fn what_was_requeued_goes_to_who_has_the_rest_of_its_group() {
 }
 
 #[test]
+fn what_was_set_aside_and_then_delivered_is_redelivered_after_a_restart() {
+    let mut rig = plain(Settings::default());
+    let transient = |message: Message| Message { persistent: false, ..message };
+    consume(&mut rig, 1, 1);
+    rig.publish(&[transient(of(1, 1)), of(1, 2)]);
+    rig.commit();
+    assert!(consume(&mut rig, 2, 1).is_empty());
+    assert_eq!(ids(&rig.publish(&[transient(message(3))]), 2), [3], "it goes by");
+    assert_eq!(ids(&rig.settle(Some(1), &[1], Outcome::Ack), 1), [2]);
+    rig.commit();
+    rig.crash();
+    let got = rig.apply(Command::Get { no_ack: false }).got;
+    assert!(matches!(&got[..], [Some((seen, 0))] if seen.id == 2 && seen.redelivered), "{got:?}");
+}
+
+#[test]
 fn a_retry_that_waits_holds_its_group_also_after_a_restart() {
     let mut rig = Rig::grouped(durable(), retrying(Settings::default()), TINY);
     consume(&mut rig, 1, 10);
