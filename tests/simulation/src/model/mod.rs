@@ -187,7 +187,7 @@ impl Model {
         let unexplained = self.seen.iter().find_map(|(id, seen)| Some((*id, seen.front()?.clone())));
         if let Some((id, seen)) = unexplained {
             let state = self.queues.get(&id).map(|queue| (&queue.consumers, &queue.messages));
-            let text = format!("{seen:?} of queue {id} could not be delivered: {state:?}");
+            let text = format!("{seen:?} of queue {id} could not be delivered: {state:?}, of {:?}", self.seen.get(&id));
             self.fail(text);
         }
     }

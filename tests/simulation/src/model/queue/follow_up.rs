@@ -86,7 +86,10 @@ impl Queue {
             let candidates = if self.may_serve(consumer) { self.candidates(Some(consumer.id)) } else { Vec::new() };
             let message =
                 candidates.iter().map(|index| &self.messages[*index]).find(|message| seen[first].is(message))?;
-            Some((self.order(message), seen[first].place.seq, first, place))
+            // A queue that may not look past all that others have may have come to it later. What needs no acknowledgement
+            // leaves the group to anybody, so that it is never too early.
+            let may_be_later = !consumer.no_ack && !self.looks_past_all();
+            Some((may_be_later, self.order(message), seen[first].place.seq, first, place))
         };
         let (.., first, place) = self.consumers.iter().enumerate().filter_map(first_of).min()?;
         Some((first, place))

@@ -39,7 +39,7 @@ impl Queue {
     pub(super) fn candidates(&self, taker: Taker) -> Vec<usize> {
         let groups = self.groups();
         let ready = self.in_order();
-        let looks_past_all = ready.len() as u64 <= self.set_aside_max;
+        let looks_past_all = self.looks_past_all();
         let may = |index: &usize| self.may_take(&groups, taker, &self.messages[*index]);
         let order = |index: &usize| self.order(&self.messages[*index]);
         let part = |index: &usize| (!looks_past_all).then_some(order(index).0);
@@ -52,6 +52,12 @@ impl Queue {
             first.is_none_or(|first| order <= *first || order.1 == first.1)
         };
         ready.iter().copied().filter(|index| may(index) != May::No && is_its_turn(index)).collect()
+    }
+
+    /// Whether the queue may set aside all that is ready, and so finds whatever anybody may have.
+    pub(super) fn looks_past_all(&self) -> bool {
+        let ready = self.messages.iter().filter(|message| message.is_ready);
+        ready.count() as u64 <= self.set_aside_max
     }
 
     /// Whether something is ready that surely one of these may have, and was not given to him. Not where the queue may have
