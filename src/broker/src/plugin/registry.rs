@@ -1,9 +1,6 @@
 //! What plugins have added.
 
-use std::{
-    collections::{BTreeSet, btree_map::Entry},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::de::DeserializeOwned;
 
@@ -27,23 +24,14 @@ pub enum RegisterError {
     /// Its HTTP route is there already.
     #[error("the HTTP route {0} is registered twice")]
     DuplicateRoute(String),
-    /// Its backend is there already, or the broker's own has the name.
+    /// There is one of that name already; of backends, the broker's own may have it.
     #[error("the {kind} '{name}' is registered twice")]
-    DuplicateBackend {
-        /// `authenticator` or `authorizer`.
+    Duplicate {
+        /// Such as `observer`.
         kind: &'static str,
         /// Its name.
         name: String,
     },
-    /// Its observer is there already.
-    #[error("the observer '{0}' is registered twice")]
-    DuplicateObserver(String),
-    /// Its interceptor is there already.
-    #[error("the interceptor '{0}' is registered twice")]
-    DuplicateInterceptor(String),
-    /// Its protocol is there already.
-    #[error("the protocol '{0}' is registered twice")]
-    DuplicateProtocol(&'static str),
     /// Its exchange is there already.
     #[error("the exchange '{exchange}' in vhost '{vhost}' is registered twice")]
     DuplicateExchange {
@@ -177,9 +165,7 @@ impl Registry {
     /// # Errors
     /// Where its name is taken.
     pub fn observer(&mut self, observer: Arc<dyn Observer>) -> Result<(), RegisterError> {
-        if self.observers.iter().any(|other| other.name() == observer.name()) {
-            return Err(RegisterError::DuplicateObserver(observer.name().to_owned()));
-        }
+        check_free("observer", observer.name(), self.observers.iter().map(|other| other.name()))?;
         self.observers.push(observer);
         Ok(())
     }
@@ -216,9 +202,7 @@ impl Registry {
     /// # Errors
     /// Where its name is taken.
     pub fn interceptor(&mut self, interceptor: Arc<dyn Interceptor>) -> Result<(), RegisterError> {
-        if self.interceptors.iter().any(|other| other.name() == interceptor.name()) {
-            return Err(RegisterError::DuplicateInterceptor(interceptor.name().to_owned()));
-        }
+        check_free("interceptor", interceptor.name(), self.interceptors.iter().map(|other| other.name()))?;
         self.interceptors.push(interceptor);
         Ok(())
     }
@@ -244,9 +228,7 @@ impl Registry {
     /// # Errors
     /// Where its name is taken.
     pub fn protocol(&mut self, protocol: Arc<dyn Protocol>) -> Result<(), RegisterError> {
-        if self.protocols.iter().any(|other| other.name() == protocol.name()) {
-            return Err(RegisterError::DuplicateProtocol(protocol.name()));
-        }
+        check_free("protocol", protocol.name(), self.protocols.iter().map(|other| other.name()))?;
         self.protocols.push(protocol);
         Ok(())
     }
@@ -262,8 +244,9 @@ impl Registry {
     /// # Errors
     /// Where its name is taken.
     pub fn authenticator(&mut self, backend: impl Authenticator + 'static) -> Result<(), RegisterError> {
-        let name = backend.name().to_owned();
-        add("authenticator", &mut self.authenticators, name, Arc::new(backend))
+        check_free("authenticator", backend.name(), self.authenticators().chain([INTERNAL]))?;
+        self.authenticators.insert(backend.name().to_owned(), Arc::new(backend));
+        Ok(())
     }
 
     /// Adds a backend that decides on permissions. It is asked where `auth.backends` names it.
@@ -271,8 +254,9 @@ impl Registry {
     /// # Errors
     /// Where its name is taken.
     pub fn authorizer(&mut self, backend: impl Authorizer + 'static) -> Result<(), RegisterError> {
-        let name = backend.name().to_owned();
-        add("authorizer", &mut self.authorizers, name, Arc::new(backend))
+        check_free("authorizer", backend.name(), self.authorizers().chain([INTERNAL]))?;
+        self.authorizers.insert(backend.name().to_owned(), Arc::new(backend));
+        Ok(())
     }
 
     /// Says which backends are asked, in which order. Without it that is the internal one alone.
@@ -301,21 +285,14 @@ impl Registry {
     }
 }
 
-fn add<T: ?Sized>(
+fn check_free<'a>(
     kind: &'static str,
-    backends: &mut Named<T>,
-    name: String,
-    backend: Arc<T>,
+    name: &str,
+    mut taken: impl Iterator<Item = &'a str>,
 ) -> Result<(), RegisterError> {
-    if name == INTERNAL {
-        return Err(RegisterError::DuplicateBackend { kind, name });
-    }
-    match backends.entry(name) {
-        Entry::Occupied(taken) => Err(RegisterError::DuplicateBackend { kind, name: taken.key().clone() }),
-        Entry::Vacant(free) => {
-            free.insert(backend);
-            Ok(())
-        }
+    match taken.any(|other| other == name) {
+        true => Err(RegisterError::Duplicate { kind, name: name.to_owned() }),
+        false => Ok(()),
     }
 }
 
