@@ -7,13 +7,13 @@ use leveret_broker::{
     VHostMetadata,
     access::{Permissions, TopicPermissions},
     exchange::Binding,
-    plugin::{Channel, Connection, Consumer, ConsumerTerms, Event, EventKind, InVHost, Login},
-    policy::{ApplyTo, Policy},
+    plugin::{Channel, Connection, Consumer, ConsumerTerms, Event, EventKind, InVHost, Login, table_from_json},
+    policy::Policy,
     queue::Queue,
     topology::Exchange,
 };
 
-use crate::values::{integer, table, texts, value};
+use crate::values::{integer, texts};
 
 /// The headers of an event on the server of that name.
 pub(crate) fn headers(event: &Event, node: &str) -> FieldTable {
@@ -196,13 +196,10 @@ fn policy_set(policy: &Policy) -> FieldTable {
         .with("name", &*policy.name)
         .with("vhost", &*policy.vhost)
         .with("pattern", &*policy.pattern)
-        .with("apply-to", apply_to(policy.apply_to))
+        .with("apply-to", policy.apply_to.name())
         .with("priority", policy.priority)
-        .with("definition", table(&policy.definition))
-}
-
-fn apply_to(kinds: ApplyTo) -> FieldValue {
-    serde_json::to_value(kinds).map_or(FieldValue::Void, |name| value(&name))
+        // Its keys are known ones, and short.
+        .with("definition", table_from_json(&policy.definition).unwrap_or_default())
 }
 
 fn permission_named(permissions: &Permissions) -> FieldTable {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use leveret_amqp::{OwnedProperties, Properties};
+use leveret_amqp::{OwnedProperties, Properties, encode_exchange_and_key};
 use leveret_broker::{Broker, Publish, Publisher, Turn, VHost, message, plugin::Event};
 
 use crate::{
@@ -41,7 +41,8 @@ fn publish(broker: &Broker, vhost: Arc<VHost>, events: &[Event]) {
 fn publish_one(node: &str, publisher: &mut Publisher, turn: &mut Turn<'_>, event: &Event) {
     let properties_raw = properties(event, node).to_raw();
     let name = event.kind.name();
-    let exchange_and_key = two_short_strings(EXCHANGE, name);
+    let mut exchange_and_key = Vec::new();
+    encode_exchange_and_key(EXCHANGE, name.as_bytes(), &mut exchange_and_key);
     let published = Properties::parse(&properties_raw).map_err(Into::into).and_then(|properties| {
         let publish = Publish {
             exchange_and_key: &exchange_and_key,
@@ -67,10 +68,4 @@ fn properties(event: &Event, node: &str) -> OwnedProperties {
         headers: Some(headers(event, node)),
         ..OwnedProperties::default()
     }
-}
-
-fn two_short_strings(one: &'static str, other: &'static str) -> Vec<u8> {
-    // Both are names of this plugin's or the broker's, far shorter than a short string may be.
-    let with_length = |text: &'static str| std::iter::once(text.len() as u8).chain(text.bytes());
-    with_length(one).chain(with_length(other)).collect()
 }

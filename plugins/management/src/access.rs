@@ -123,6 +123,18 @@ impl Caller {
         Ok(identity.check_topic(api.broker.access(), vhost, permission, exchange, routing_key).await?)
     }
 
+    /// Checks a publish as AMQP would, its `user-id` apart.
+    pub(crate) async fn check_publish(
+        &self,
+        api: &Api,
+        vhost: &VHost,
+        exchange: &str,
+        routing_key: &[u8],
+    ) -> Result<(), ApiError> {
+        let Some(Remote { identity, .. }) = &self.0 else { return Ok(()) };
+        Ok(identity.check_publish(api.broker.access(), vhost, exchange, routing_key).await?)
+    }
+
     /// Checks a message's `user-id` as AMQP would.
     pub(crate) fn check_user_id(&self, api: &Api, claimed: &[u8]) -> Result<(), ApiError> {
         let Some(Remote { identity, .. }) = &self.0 else { return Ok(()) };

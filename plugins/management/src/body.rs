@@ -7,9 +7,10 @@ use axum::{
     extract::{FromRequest, Request},
 };
 use leveret_amqp::FieldTable;
+use leveret_broker::plugin::table_from_json;
 use serde_json::{Map, Value};
 
-use crate::{Api, error::ApiError, json};
+use crate::{Api, error::ApiError};
 
 /// A request's body, an object. No body is an empty one.
 pub(crate) struct Body(pub(crate) Map<String, Value>);
@@ -78,7 +79,7 @@ impl Body {
 
     /// The field table under `arguments`.
     pub(crate) fn arguments(&self) -> Result<FieldTable, ApiError> {
-        json::to_table(&self.object("arguments")?)
+        table_from_json(&self.object("arguments")?).map_err(ApiError::bad_request)
     }
 }
 

@@ -13,7 +13,6 @@ mod access;
 mod api;
 mod body;
 mod error;
-mod json;
 mod paging;
 mod step;
 

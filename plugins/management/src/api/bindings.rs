@@ -176,7 +176,7 @@ async fn check_bind(api: &Api, caller: &Caller, vhost: &VHost, binding: &Binding
     };
     caller.check(api, &vhost.name, Permission::Write, destination).await?;
     caller.check(api, &vhost.name, Permission::Read, Resource::Exchange(&binding.source)).await?;
-    if vhost.exchange(&binding.source).is_ok_and(|exchange| &*exchange.kind == "topic") {
+    if vhost.has_topic_permissions(&binding.source) {
         let (source, key) = (&binding.source, &binding.routing_key);
         caller.check_topic(api, &vhost.name, Permission::Read, source, key).await?;
     }

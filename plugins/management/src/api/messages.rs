@@ -6,19 +6,19 @@ use axum::{
     routing::post,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use leveret_amqp::{OwnedProperties, Properties};
+use leveret_amqp::{OwnedProperties, Properties, encode_exchange_and_key, fits_short_string};
 use leveret_broker::{
     Publish, Publisher, Turn, VHost,
-    access::{Permission, Resource},
+    access::Permission,
     message::RecordView,
-    plugin::{IncomingMessage, payload_to_json, properties_to_json},
+    plugin::{IncomingMessage, payload_to_json, properties_to_json, table_from_json},
     queue::{Got, Outcome, Queue},
 };
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 use super::{Answer, exchange_name, queues};
-use crate::{Api, access::Caller, body::Body, error::ApiError, json, step};
+use crate::{Api, access::Caller, body::Body, error::ApiError, step};
 
 /// Messages that one request may take.
 const GET_MAX: i64 = 10_000;
@@ -63,7 +63,7 @@ fn publish_one(api: &Api, turn: &mut Turn<'_>, vhost: &Arc<VHost>, message: &Mes
     let intercepted = intercept(api, turn.now_ms, vhost, message)?;
     let raw = intercepted.as_deref().unwrap_or(message.raw);
     let properties = Properties::parse(raw).map_err(ApiError::bad_request)?;
-    let exchange_and_key = short_strings(message.exchange.as_bytes(), message.routing_key)?;
+    let exchange_and_key = exchange_and_key(message.exchange, message.routing_key)?;
     let mut publisher = Publisher::new(Arc::clone(vhost));
     let publish = Publish {
         exchange_and_key: &exchange_and_key,
@@ -94,25 +94,20 @@ async fn check_publish(
     routing_key: &[u8],
     properties: &OwnedProperties,
 ) -> Result<(), ApiError> {
-    caller.check(api, &vhost.name, Permission::Write, Resource::Exchange(exchange)).await?;
-    if vhost.exchange(exchange).is_ok_and(|exchange| &*exchange.kind == "topic") {
-        caller.check_topic(api, &vhost.name, Permission::Write, exchange, routing_key).await?;
-    }
+    caller.check_publish(api, vhost, exchange, routing_key).await?;
     if let Some(claimed) = &properties.user_id {
         caller.check_user_id(api, claimed)?;
     }
     Ok(())
 }
 
-/// Two short strings as they stand on the wire.
-fn short_strings(exchange: &[u8], routing_key: &[u8]) -> Result<Vec<u8>, ApiError> {
-    let mut bytes = Vec::with_capacity(2 + exchange.len() + routing_key.len());
-    for part in [exchange, routing_key] {
-        let len =
-            u8::try_from(part.len()).map_err(|_| ApiError::bad_request("a name or key is longer than 255 bytes"))?;
-        bytes.push(len);
-        bytes.extend_from_slice(part);
+/// Exchange and routing key as they stand on the wire.
+fn exchange_and_key(exchange: &str, routing_key: &[u8]) -> Result<Vec<u8>, ApiError> {
+    if [exchange.as_bytes(), routing_key].iter().any(|part| !fits_short_string(part)) {
+        return Err(ApiError::bad_request("a name or key is longer than 255 bytes"));
     }
+    let mut bytes = Vec::with_capacity(2 + exchange.len() + routing_key.len());
+    encode_exchange_and_key(exchange, routing_key, &mut bytes);
     Ok(bytes)
 }
 
@@ -134,7 +129,7 @@ fn properties_from_json(object: &Map<String, Value>) -> Result<OwnedProperties, 
         match name.as_str() {
             "headers" => {
                 let headers = value.as_object().ok_or_else(|| wrong(name, "an object"))?;
-                properties.headers = Some(json::to_table(headers)?);
+                properties.headers = Some(table_from_json(headers).map_err(ApiError::bad_request)?);
             }
             "delivery_mode" => properties.delivery_mode = Some(octet(name, value)?),
             "priority" => properties.priority = Some(octet(name, value)?),

@@ -12,9 +12,6 @@ use crate::{
     access::{self, Access, Permission, Resource, Role, User},
 };
 
-/// The type of exchange whose routing keys have permissions of their own.
-const TOPIC: &str = "topic";
-
 /// A user as a backend has let them in.
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -131,8 +128,7 @@ impl Identity {
         }
     }
 
-    /// Whether the user may publish to an exchange with a key: both of the above, the second where it is a topic exchange. That
-    /// it may not exist is for routing to say.
+    /// Whether the user may publish to an exchange with a key: both of the above, the second where it is a topic exchange.
     ///
     /// # Errors
     /// 403 where not.
@@ -144,7 +140,7 @@ impl Identity {
         routing_key: &[u8],
     ) -> Result<(), Error> {
         self.check(access, &vhost.name, Permission::Write, Resource::Exchange(exchange)).await?;
-        if vhost.exchange(exchange).is_ok_and(|exchange| &*exchange.kind == TOPIC) {
+        if vhost.has_topic_permissions(exchange) {
             self.check_topic(access, &vhost.name, Permission::Write, exchange, routing_key).await?;
         }
         Ok(())

@@ -1,8 +1,8 @@
-//! Field tables, properties and payloads as JSON, as RabbitMQ's API shows them.
+//! Field tables, properties and payloads as JSON, as RabbitMQ's API shows them, and field tables from it.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use leveret_amqp::{FieldTable, FieldValue, OwnedProperties};
-use serde_json::{Map, Value, json};
+use leveret_amqp::{FieldTable, FieldValue, OwnedProperties, fits_short_string};
+use serde_json::{Map, Number, Value, json};
 
 /// A field table as a JSON object: texts that are not UTF-8 lose what is not.
 #[must_use]
@@ -27,6 +27,47 @@ fn value_to_json(value: &FieldValue) -> Value {
             None => json!(format!("{other:?}")),
         },
     }
+}
+
+/// What JSON says and a field table cannot.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JsonTableError {
+    /// A short string has no room for it.
+    #[error("the name '{0}' is longer than 255 bytes")]
+    Name(String),
+    /// No type has room for it.
+    #[error("the number {0} is too large")]
+    Number(Number),
+}
+
+/// A JSON object as a field table: integers become 64 bits wide, texts long strings.
+///
+/// # Errors
+/// For a name that is too long, and a number that is too large.
+pub fn table_from_json(object: &Map<String, Value>) -> Result<FieldTable, JsonTableError> {
+    let mut table = FieldTable::default();
+    for (name, value) in object {
+        if !fits_short_string(name.as_bytes()) {
+            return Err(JsonTableError::Name(name.clone()));
+        }
+        table.insert(name.as_str(), value_from_json(value)?);
+    }
+    Ok(table)
+}
+
+fn value_from_json(value: &Value) -> Result<FieldValue, JsonTableError> {
+    Ok(match value {
+        Value::Null => FieldValue::Void,
+        Value::Bool(flag) => FieldValue::Bool(*flag),
+        Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(integer), _) => FieldValue::I64(integer),
+            (None, Some(float)) => FieldValue::F64(float),
+            (None, None) => return Err(JsonTableError::Number(number.clone())),
+        },
+        Value::String(text) => FieldValue::LongString(text.as_bytes().to_vec()),
+        Value::Array(values) => FieldValue::Array(values.iter().map(value_from_json).collect::<Result<_, _>>()?),
+        Value::Object(object) => FieldValue::Table(table_from_json(object)?),
+    })
 }
 
 /// A message's properties as a JSON object, without those that it has not.

@@ -22,7 +22,7 @@ use std::{error::Error, sync::Arc};
 pub use event::{Alarm, Channel, Connection, Consumer, ConsumerTerms, Event, EventKind, InVHost, Login};
 pub use http::{HttpCaller, HttpError, HttpHandler, HttpMethod, HttpRequest, HttpResponse, HttpRoute};
 pub use interceptor::{Draft, IncomingMessage, Interceptor};
-pub use json::{payload_to_json, properties_to_json, table_to_json};
+pub use json::{JsonTableError, payload_to_json, properties_to_json, table_from_json, table_to_json};
 pub use observer::{Observer, internal_user};
 pub use protocol::{Client, Entrance, Entry, ListenAddress, PasswordLogin, Protocol, Serving, Stream};
 pub use registry::{Predeclared, RegisterError, Registry};

@@ -9,6 +9,9 @@ use crate::{
     topology::{DeclareExchange, Exchange},
 };
 
+/// The type of exchange whose routing keys have permissions of their own.
+const TOPIC: &str = "topic";
+
 impl VHost {
     /// Declares an exchange, or finds that an equivalent one exists.
     ///
@@ -33,6 +36,13 @@ impl VHost {
     /// 404.
     pub fn exchange(&self, name: &str) -> Result<Arc<Exchange>, Error> {
         self.topology.read().exchange(name).cloned()
+    }
+
+    /// Whether routing keys of the exchange have permissions of their own, as those of topic exchanges have. That it may not
+    /// exist is for routing to say.
+    #[must_use]
+    pub fn has_topic_permissions(&self, exchange: &str) -> bool {
+        self.topology.read().exchange(exchange).is_ok_and(|exchange| &*exchange.kind == TOPIC)
     }
 
     /// Deletes an exchange with its bindings, and with what it holds back. One that is not there is a success.

@@ -11,9 +11,6 @@ use leveret_broker::{
 use super::asked::Asked;
 use crate::session::Session;
 
-/// The type whose routing keys have permissions of their own.
-const TOPIC: &str = "topic";
-
 /// The permissions of one channel.
 pub(super) struct Permissions {
     cache: PermissionCache,
@@ -63,7 +60,7 @@ impl Permissions {
     /// 403 where not. That the exchange is missing is for the binding to say.
     pub(super) fn check_source(&mut self, session: &Session, exchange: &str, key: &[u8]) -> Result<(), Error> {
         self.check(session, Permission::Read, Resource::Exchange(exchange))?;
-        if is_topic(session, exchange) {
+        if session.vhost.has_topic_permissions(exchange) {
             self.check_topic(session, Permission::Read, exchange, key)?;
         }
         Ok(())
@@ -77,8 +74,7 @@ impl Permissions {
         let generations = (session.broker.access().generation(), session.vhost.generation());
         if self.generations != Some(generations) || self.published_to != exchange {
             self.check(session, Permission::Write, Resource::Exchange(exchange))?;
-            // That it may not exist is for routing to say.
-            self.is_topic = is_topic(session, exchange);
+            self.is_topic = session.vhost.has_topic_permissions(exchange);
             if self.asked.is_some() {
                 return match self.is_topic {
                     true => self.check_topic(session, Permission::Write, exchange, key),
@@ -106,8 +102,4 @@ impl Permissions {
             Some(asked) => asked.check(session, Question::Topic { permission, exchange, routing_key }),
         }
     }
-}
-
-fn is_topic(session: &Session, exchange: &str) -> bool {
-    session.vhost.exchange(exchange).is_ok_and(|exchange| &*exchange.kind == TOPIC)
 }
