@@ -29,12 +29,6 @@ use crate::error::CommitError;
 use crate::pending::Pending;
 use crate::writes::Writes;
 
-/// How long changes that nobody waits for may stay uncommitted, in milliseconds.
-pub const LAZY_COMMIT_MS: u64 = 10;
-
-/// The same while confirms go out without commits, because consumers settle messages before these are written.
-pub const PATIENT_COMMIT_MS: u64 = 50;
-
 /// What comes from another source concerns all waiters: those that were registered before may have waited for it there.
 pub const AWAITED_BY_ALL: u64 = 0;
 

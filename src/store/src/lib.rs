@@ -48,7 +48,7 @@ mod writes;
 
 pub use chunk::{StoredChunk, decode as decode_chunk, encode as encode_chunk};
 pub use codec::DecodeError;
-pub use commit::{AWAITED_BY_ALL, LAZY_COMMIT_MS, PATIENT_COMMIT_MS, Source, Turn, Waiter};
+pub use commit::{AWAITED_BY_ALL, Source, Turn, Waiter};
 pub use engine::CatalogueRecord;
 pub use error::{CommitError, StoreError};
 pub use log::{LogId, LogState, Marks, Piece, Returned};

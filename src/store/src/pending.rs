@@ -8,15 +8,14 @@ use std::mem::take;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::commit::{LAZY_COMMIT_MS, PATIENT_COMMIT_MS, Source, Waiter};
+use crate::commit::{Source, Waiter};
 use crate::patience::{PATIENCE_MAX, Patience};
 use crate::writes::Writes;
 
-/// How long changes that nobody waits for may stay uncommitted.
-const LAZY_COMMIT: Duration = Duration::from_millis(LAZY_COMMIT_MS);
-
-/// The same while there are waiters, and one after the other is found safe without a commit.
-const PATIENT_COMMIT: Duration = Duration::from_millis(PATIENT_COMMIT_MS);
+/// How long changes may stay uncommitted where nobody is kept waiting: nobody asked to be told of them, or confirms go out
+/// without commits, because consumers settle messages before these are written. Each queue that changes takes part in each
+/// commit: with 10 ms instead, a message that comes alone costs 1 µs more.
+const UNCOMMITTED_MAX: Duration = Duration::from_millis(50);
 
 /// See the module.
 #[derive(Default)]
@@ -163,13 +162,13 @@ impl Pending {
             return Due::Now;
         }
         let Some(first) = self.waiters.front() else {
-            return self.dirty_since.map_or(Due::Never, |since| Due::At(since + LAZY_COMMIT, Rest::Asleep));
+            return self.dirty_since.map_or(Due::Never, |since| Due::At(since + UNCOMMITTED_MAX, Rest::Asleep));
         };
         let Some(limit) = self.patience.limit(self.waiters.len()).filter(|_| self.may_get_less()) else {
             return Due::Now;
         };
         let without_progress = self.progress.map_or(first.since, |progress| progress.max(first.since)) + limit;
-        let latest = self.dirty_since.map(|since| since + PATIENT_COMMIT);
+        let latest = self.dirty_since.map(|since| since + UNCOMMITTED_MAX);
         let due = latest.into_iter().fold(without_progress.min(first.since + PATIENCE_MAX), Instant::min);
         Due::At(due, Rest::Patient)
     }
