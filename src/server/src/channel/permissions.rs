@@ -72,7 +72,7 @@ impl Permissions {
     /// 403 where not.
     pub(super) fn check_publish(&mut self, session: &Session, exchange: &str, key: &[u8]) -> Result<(), Error> {
         let generations = (session.broker.access().generation(), session.vhost.generation());
-        if self.generations != Some(generations) || self.published_to != exchange {
+        if self.generations != Some(generations) || !is_same(&self.published_to, exchange) {
             self.check(session, Permission::Write, Resource::Exchange(exchange))?;
             self.is_topic = session.vhost.has_topic_permissions(exchange);
             if self.asked.is_some() {
@@ -102,4 +102,10 @@ impl Permissions {
             Some(asked) => asked.check(session, Question::Topic { permission, exchange, routing_key }),
         }
     }
+}
+
+/// Whether two names are the same. Nothing is compared with nothing for each message to the default exchange: a string that
+/// was never filled points nowhere, and a C library that compares by masked vectors takes a hundred nanoseconds over it.
+fn is_same(one: &str, other: &str) -> bool {
+    one.len() == other.len() && (one.is_empty() || one == other)
 }
