@@ -161,14 +161,14 @@ impl Pending {
         if self.closing {
             return Due::Now;
         }
+        let latest = self.dirty_since.map(|since| since + UNCOMMITTED_MAX);
         let Some(first) = self.waiters.front() else {
-            return self.dirty_since.map_or(Due::Never, |since| Due::At(since + UNCOMMITTED_MAX, Rest::Asleep));
+            return latest.map_or(Due::Never, |latest| Due::At(latest, Rest::Asleep));
         };
         let Some(limit) = self.patience.limit(self.waiters.len()).filter(|_| self.may_get_less()) else {
             return Due::Now;
         };
         let without_progress = self.progress.map_or(first.since, |progress| progress.max(first.since)) + limit;
-        let latest = self.dirty_since.map(|since| since + UNCOMMITTED_MAX);
         let due = latest.into_iter().fold(without_progress.min(first.since + PATIENCE_MAX), Instant::min);
         Due::At(due, Rest::Patient)
     }
